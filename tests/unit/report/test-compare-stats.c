@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The statistics of --compare against brute force: programs of scopes and gaps, with every sample placed by hand. All seeds are fixed, so
+ * that a failure is a change of the code and never chance.
+ */
+#include <math.h>
+
+#include "base/loglinear.h"
+#include "base/macros.h"
+#include "report/compare-stats.h"
+#include "tests/check.h"
+
+/* ---- a program and its sampler, in ns --------------------------------------------------------------------------------------------------
+ */
+
+static uint64_t random_state;
+
+static double uniform(void) { /* xorshift64*, [0, 1) */
+    random_state ^= random_state >> 12;
+    random_state ^= random_state << 25;
+    random_state ^= random_state >> 27;
+    return (double)((random_state * 0x2545f4914f6cdd1dULL) >> 11) * 0x1p-53;
+}
+
+struct program {
+    double duration, duration_spread; /* uniform within +- spread */
+    double gap, gap_spread;
+    double period, length;
+};
+
+struct run {
+    uint64_t durations[LOGLINEAR_BUCKETS], elapsed[LOGLINEAR_BUCKETS];
+    double sum, min, max, variance, instances;
+    uint64_t samples;
+};
+
+static double around(double middle, double spread) {
+    return middle + spread * (2 * uniform() - 1);
+}
+
+static void put_instance(struct run *run, double begin, double duration, double phase, double period) {
+    double fraction = duration / period - floor(duration / period);
+    run->durations[loglinear_bucket((uint64_t)duration)]++;
+    run->min = run->instances > 0 ? fmin(run->min, duration) : duration;
+    run->max = fmax(run->max, duration);
+    run->sum += duration;
+    run->variance += fraction * (1 - fraction);
+    run->instances++;
+    for (double at = phase + ceil((begin - phase) / period) * period; at < begin + duration; at += period) {
+        run->elapsed[loglinear_bucket((uint64_t)(at - begin))]++;
+        run->samples++;
+    }
+}
+
+static struct run run_program(const struct program *p) {
+    struct run run = {0};
+    double phase = uniform() * p->period;
+    for (double now = p->gap * uniform(); now < p->length;) {
+        double duration = around(p->duration, p->duration_spread);
+        put_instance(&run, now, duration, phase, p->period);
+        now += duration + around(p->gap, p->gap_spread);
+    }
+    return run;
+}
+
+static double z_of(const struct program *p, const struct run *run) {
+    double gap = (p->length - run->sum) / run->instances;
+    double duty = stats_duty(run->durations, run->min, run->max, 1, fmax(gap, 0), p->period);
+    return ((double)run->samples - run->sum / p->period) / sqrt(run->variance * duty);
+}
+
+static const struct stats_phase_slack none = {0, 0, 0};
+
+/* Standard deviation of z over many runs, and how often a phase test at 1 in 100 raised an alarm. */
+static void measure(const struct program *p, unsigned runs, double *ret_sd, double *ret_alarms) {
+    double sum = 0, squares = 0, alarms = 0;
+    random_state = 88172645463325252ULL;
+    for (unsigned i = 0; i < runs; i++) {
+        struct run run = run_program(p);
+        struct stats_phase phase;
+        double z = z_of(p, &run);
+        sum += z;
+        squares += z * z;
+        if (stats_phase_test(run.durations, run.sum, run.min, run.max, run.elapsed, &none, &phase))
+            alarms += phase.p < 0.01;
+    }
+    double mean = sum / runs;
+    *ret_sd = sqrt(squares / runs - mean * mean);
+    *ret_alarms = alarms / runs;
+    printf("# %.0f ns each %.0f: mean z %.3f, sd %.3f, alarms at 1 %%: %.4f\n", p->duration, p->duration + p->gap, mean, *ret_sd,
+           *ret_alarms);
+}
+
+#define US 1e3
+#define MS 1e6
+
+/* The four regimes: two far below the period, one about it, one far above. */
+static const struct program regimes[] = {
+    {10 * US, 2 * US, 490 * US, 480 * US, MS, 10e9},
+    {100 * US, 20 * US, 1400 * US, 1300 * US, MS, 10e9},
+    {1 * MS, 0.3 * MS, 7 * MS, 5 * MS, MS, 10e9},
+    {50 * MS, 5 * MS, 60 * MS, 30 * MS, MS, 20e9},
+};
+
+TEST(z_has_a_standard_deviation_of_one_in_every_regime) {
+    for (size_t i = 0; i < ARRAY_SIZE(regimes); i++) {
+        double sd, alarms;
+        measure(&regimes[i], 1000, &sd, &alarms);
+        CHECK(fabs(sd - 1) < 0.05);
+        CHECK(alarms <= 0.01);
+    }
+}
+
+TEST(instances_that_stand_close_together_have_less_variance) {
+    /* Nine tenths of the time in the scope: a sum of f(1-f) alone would be wrong by a factor of ten. */
+    static const struct program close[] = {
+        {90 * US, 30 * US, 10 * US, 9 * US, MS, 2e9},
+        {40 * US, 30 * US, 40 * US, 30 * US, MS, 2e9},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(close); i++) {
+        double sd, alarms;
+        measure(&close[i], 500, &sd, &alarms);
+        CHECK(sd > 0.8 && sd < 1.1);
+        CHECK(alarms <= 0.01);
+    }
+}
+
+TEST(a_scope_that_is_always_open_has_no_variance) {
+    uint64_t durations[LOGLINEAR_BUCKETS] = {0};
+    durations[loglinear_bucket(100000)] = 1000;
+    CHECK(stats_duty(durations, 100000, 100000, 1, 0, 1e6) < 0.001);
+    CHECK(stats_duty(durations, 100000, 100000, 1, 1e12, 1e6) > 0.99);
+    CHECK(stats_duty(durations, 100000, 100000, 1, INFINITY, 1e6) == 1);
+}
+
+TEST(durations_of_many_sizes_do_not_look_locked) {
+    /* Mixed sizes fill many buckets, whose sums are known within bounds only. */
+    unsigned alarms = 0, runs = 500;
+    random_state = 42;
+    for (unsigned i = 0; i < runs; i++) {
+        struct run run = {0};
+        struct stats_phase phase;
+        double phase_at = uniform() * MS;
+        for (double now = 0; now < 10e9;) {
+            double duration = 20 * US * exp(4 * uniform()), gap = MS * uniform();
+            put_instance(&run, now, duration, phase_at, MS);
+            now += duration + gap;
+        }
+        CHECK(stats_phase_test(run.durations, run.sum, run.min, run.max, run.elapsed, &none, &phase));
+        alarms += phase.p < 0.01;
+    }
+    CHECK(alarms <= runs / 100);
+}
+
+TEST(a_program_in_step_with_the_sampler_is_found) {
+    /* 3 ms each 10 ms, sampled each 10 ms: every sample at the same place. */
+    static const struct program locked = {3 * MS, 0.01 * MS, 7 * MS, 0, 10 * MS, 10e9};
+    random_state = 7;
+    unsigned found = 0, tested = 0;
+    for (unsigned i = 0; i < 100; i++) {
+        struct program p = locked;
+        p.duration_spread = 0;
+        struct run run = run_program(&p);
+        struct stats_phase phase;
+        if (!stats_phase_test(run.durations, run.sum, run.min, run.max, run.elapsed, &none, &phase))
+            continue;
+        tested++;
+        found += phase.p < 1e-6;
+    }
+    CHECK(tested > 10);
+    CHECK_EQ(found, tested);
+}
+
+TEST(times_told_a_little_late_are_no_lock_within_the_slack) {
+    struct run run = {0};
+    random_state = 9;
+    for (unsigned i = 0; i < 20000; i++)
+        put_instance(&run, 0, 20 * US, -uniform() * MS, MS);
+    uint64_t late[LOGLINEAR_BUCKETS] = {0};
+    struct stats_phase phase;
+    for (uint32_t i = 0; i < LOGLINEAR_BUCKETS; i++)
+        late[loglinear_bucket(loglinear_low(i) + 2000)] += run.elapsed[i];
+    const struct stats_phase_slack some = {0, 4 * US, 0.03};
+    CHECK(stats_phase_test(run.durations, run.sum, run.min, run.max, late, &some, &phase));
+    CHECK(phase.p > 0.05);
+    CHECK(stats_phase_test(run.durations, run.sum, run.min, run.max, late, &none, &phase));
+    CHECK(phase.p < 0.01);
+}
+
+TEST(small_numbers_have_no_phase) {
+    uint64_t durations[LOGLINEAR_BUCKETS] = {[50] = 10}, elapsed[LOGLINEAR_BUCKETS] = {[20] = STATS_PHASE_SAMPLES - 1};
+    struct stats_phase phase;
+    CHECK(!stats_phase_test(durations, 1000, 100, 100, elapsed, &none, &phase));
+    elapsed[20]++;
+    CHECK(stats_phase_test(durations, 1000, 100, 100, elapsed, &none, &phase));
+    CHECK(!stats_phase_test(elapsed, 0, 0, 0, elapsed, &none, &phase));
+}
+
+TEST(probabilities_are_those_of_the_tables) {
+    CHECK(fabs(stats_difference_p(19.6, 100) - 0.05) < 0.0002);
+    CHECK(fabs(stats_difference_p(-32.905, 100) - 0.001) < 0.00002);
+    CHECK(stats_difference_p(0.99, 0.001) == 1);
+    CHECK(stats_difference_p(0, 100) == 1);
+    CHECK(stats_difference_p(2, 0) == 0);
+}
+
+/* The bound for small variances, against what a sum of such terms does: it must not be below. */
+TEST(small_variances_have_no_thinner_tails_than_they_should) {
+    enum { TERMS = 20, RUNS = 200000 };
+    unsigned beyond[4] = {0};
+    double f = 0.02, variance = TERMS * f * (1 - f);
+    random_state = 5;
+    for (unsigned i = 0; i < RUNS; i++) {
+        double sum = 0;
+        for (unsigned k = 0; k < TERMS; k++)
+            sum += uniform() < f;
+        for (unsigned k = 0; k < ARRAY_SIZE(beyond); k++)
+            beyond[k] += fabs(sum - TERMS * f) >= k + 1;
+    }
+    for (unsigned k = 0; k < ARRAY_SIZE(beyond); k++)
+        CHECK((double)beyond[k] / RUNS <= stats_difference_p(k + 1, variance));
+}
+
+TEST(holm_steps_down) {
+    double p[] = {0.01, -1, 0.04, 0.03, 0.005};
+    CHECK_EQ(stats_holm(p, ARRAY_SIZE(p)), 0);
+    static const double wanted[] = {0.03, -1, 0.06, 0.06, 0.02};
+    for (size_t i = 0; i < ARRAY_SIZE(p); i++)
+        CHECK(fabs(p[i] - wanted[i]) < 1e-12);
+    CHECK_EQ(stats_holm(p, 0), 0);
+}
+
+TEST(samples_needed_grow_with_the_square_of_the_precision) {
+    CHECK_EQ(stats_samples_needed(100, 100, 0.1), 385);
+    CHECK_EQ(stats_samples_needed(100, 100, 0.05), 1537);
+    CHECK_EQ(stats_samples_needed(100, 10, 0.1), 39); /* long scopes need fewer */
+}
+
+TEST_MAIN()
