@@ -9,8 +9,7 @@
 #include "base/loglinear.h"
 #include "base/macros.h"
 
-/* Where the values of a bucket may lie, knowing the least and the greatest of all. */
-static void bucket_bounds(uint32_t bucket, double min, double max, double *ret_low, double *ret_high) {
+void stats_bucket_bounds(uint32_t bucket, double min, double max, double *ret_low, double *ret_high) {
     double low = (double)loglinear_low(bucket), high = bucket + 1 < LOGLINEAR_BUCKETS ? (double)loglinear_low(bucket + 1) : max;
     *ret_low = fmin(fmax(low, min), max);
     *ret_high = fmax(fmin(high, max), *ret_low);
@@ -43,7 +42,7 @@ double stats_duty(const uint64_t *durations, double min, double max, double scal
         double low, high;
         if (!durations[i])
             continue;
-        bucket_bounds(i, min, max, &low, &high);
+        stats_bucket_bounds(i, min, max, &low, &high);
         spreads[count++] =
             (struct spread){(low + high) / 2 * scale / period, (high - low) / 2 * scale / period, (double)durations[i] / total};
     }
@@ -122,7 +121,7 @@ struct below {
 
 static struct below below_add(struct below b, uint32_t bucket, uint64_t count, double min, double max) {
     double low, high;
-    bucket_bounds(bucket, min, max, &low, &high);
+    stats_bucket_bounds(bucket, min, max, &low, &high);
     return (struct below){b.count + (double)count, b.least + (double)count * low, b.greatest + (double)count * high};
 }
 

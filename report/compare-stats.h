@@ -32,6 +32,15 @@
  */
 double stats_duty(const uint64_t *durations, double min, double max, double scale, double gap, double period);
 
+/*
+ * The variance that one instance adds, of a sampler that draws one moment in each cell of a period: what is left of it when the gap is
+ * `gap` on the mean. d of one instance alone gives d - d^2 + d^3/3 (d < 1, in periods) or 1/3. Arguments as above. 0..1/3.
+ */
+double stats_jittered_variance(const uint64_t *durations, double min, double max, double scale, double gap, double period);
+
+/* Where the values of a bucket may lie, knowing the least and the greatest of all. */
+void stats_bucket_bounds(uint32_t bucket, double min, double max, double *ret_low, double *ret_high);
+
 /* The probability of a difference from the mean of at least this size, in either direction. Where the variance is small, a bound instead,
  * because the normal distribution has too thin tails there (Bennett's inequality, for sums of independent terms that differ by at most 1).
  */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/loglinear.h"
 #include "base/macros.h"
 
 /*
@@ -89,14 +90,20 @@ static double on_cpu_share(const struct judge *j, uint32_t thread, double *ret_w
 
 /* ---- what to expect -------------------------------------------------------------------------------------------------------------- */
 
-/* The sum of f(1-f), less what follows from the instances' standing close together in their threads. */
+/* Of what the instances add, what is left where they stand close together in their threads. */
 static double variance_of(const struct judge *j, const struct scope_row *row) {
-    double rate = j->rows->clock.ns_per_tick, gap = INFINITY, duty = 1;
-    if (row->primitive && row->cpu > 0 && row->max > 0) {
-        gap = fmax(row->cpu - (row->total - row->off_cpu), 0) / (double)row->primitive;
-        duty = stats_duty(row->buckets, row->min / rate, row->max / rate, rate, gap, (double)j->all->period);
-    }
-    return row->variance * duty * (j->all->is_jittered ? 2 : 1);
+    double rate = j->rows->clock.ns_per_tick, period = (double)j->all->period, gap = INFINITY, n = (double)row->primitive;
+    if (!row->primitive || !(row->max > 0))
+        return row->variance;
+    if (row->cpu > 0)
+        gap = fmax(row->cpu - (row->total - row->off_cpu), 0) / n;
+    if (!j->all->is_jittered)
+        return row->variance * (isfinite(gap) ? stats_duty(row->buckets, row->min / rate, row->max / rate, rate, gap, period) : 1);
+    if (row->count == row->primitive)
+        return n * stats_jittered_variance(row->buckets, row->min / rate, row->max / rate, rate, gap, period);
+    /* The buckets are of recursive instances too. Of all durations with this mean, equal ones vary most. */
+    uint64_t one[LOGLINEAR_BUCKETS] = {1};
+    return n * stats_jittered_variance(one, row->total / n, row->total / n, 1, gap, period);
 }
 
 /* Adds what one thread is to find of the site. */

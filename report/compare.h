@@ -46,7 +46,7 @@ struct comparisons {
     VEC(struct comparison) items;
     uint64_t period;        /* ns */
     double coverage;        /* the share of the CPU time that became samples */
-    bool is_jittered;       /* the signal engine's way: two free ends a sample */
+    bool is_jittered;       /* the signal engine's way: a moment drawn in each period */
     double chi2;            /* sum of z^2 over the `tested` */
     size_t tested;          /* scopes with enough variance, and nothing unknown */
     const char *untestable; /* why there is no comparison at all, or NULL */

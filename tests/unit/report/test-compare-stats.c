@@ -133,6 +133,85 @@ TEST(a_scope_that_is_always_open_has_no_variance) {
     CHECK(stats_duty(durations, 100000, 100000, 1, INFINITY, 1e6) == 1);
 }
 
+/* ---- a sampler that draws a moment in each period ------------------------------------------------------------------------------------
+ */
+
+/* A sample's moment, drawn once for each cell and kept while an instance may still ask for it. */
+struct drawn {
+    double cell, at;
+};
+
+static double moment_in(struct drawn *drawn, double cell, double period) {
+    if (drawn->cell != cell)
+        *drawn = (struct drawn){cell, (cell + uniform()) * period};
+    return drawn->at;
+}
+
+static struct run run_drawn(const struct program *p) {
+    struct run run = {0};
+    struct drawn drawn = {.cell = -1};
+    double origin = uniform() * p->period; /* of the cells */
+    for (double now = origin; now < p->length;) {
+        double duration = around(p->duration, p->duration_spread), end = now + duration;
+        run.durations[loglinear_bucket((uint64_t)duration)]++;
+        run.min = run.instances > 0 ? fmin(run.min, duration) : duration;
+        run.max = fmax(run.max, duration);
+        run.sum += duration;
+        run.instances++;
+        for (double cell = floor(now / p->period); cell * p->period < end; cell++) {
+            double at = moment_in(&drawn, cell, p->period);
+            run.samples += at >= now && at < end;
+        }
+        now = end + (p->gap_spread < 0 ? -p->gap * log(1 - uniform()) : around(p->gap, p->gap_spread));
+    }
+    return run;
+}
+
+/* z's standard deviation over many runs, of what is predicted for drawn moments. */
+static double drawn_sd(const struct program *p, unsigned runs) {
+    double squares = 0, sum = 0;
+    random_state = 1181783497276652981ULL;
+    for (unsigned i = 0; i < runs; i++) {
+        struct run run = run_drawn(p);
+        double gap = fmax((p->length - run.sum) / run.instances, 0);
+        double variance = run.instances * stats_jittered_variance(run.durations, run.min, run.max, 1, gap, p->period);
+        double z = ((double)run.samples - run.sum / p->period) / sqrt(variance);
+        sum += z;
+        squares += z * z;
+    }
+    double sd = sqrt(squares / runs - sum * sum / runs / runs);
+    printf("# drawn, %.0f ns each %.0f: sd of z %.3f\n", p->duration, p->duration + p->gap, sd);
+    return sd;
+}
+
+TEST(drawn_moments_stray_as_predicted) {
+    static const struct program close[] = {
+        {200 * US, 60 * US, 200 * US, -1, MS, 2e9}, /* -1: exponential gaps, as the prediction takes them to be */
+        {900 * US, 300 * US, 100 * US, -1, MS, 2e9}, {10 * US, 3 * US, 10 * US, -1, MS, 0.5e9},
+        {3 * US, 1 * US, 30 * US, -1, MS, 0.5e9},    {3 * MS, 1 * MS, 300 * US, -1, MS, 4e9},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(regimes); i++)
+        CHECK(fabs(drawn_sd(&regimes[i], 1000) - 1) < 0.06);
+    for (size_t i = 0; i < ARRAY_SIZE(close); i++)
+        CHECK(fabs(drawn_sd(&close[i], 1000) - 1) < 0.08);
+}
+
+TEST(one_instance_among_drawn_moments_has_the_variance_of_the_formula) {
+    for (double d = 0.005; d < 3; d *= 1.7) {
+        uint64_t durations[LOGLINEAR_BUCKETS] = {0};
+        durations[loglinear_bucket((uint64_t)(d * MS))] = 7;
+        double wanted = d < 1 ? d - d * d + d * d * d / 3 : 1.0 / 3,
+               got = stats_jittered_variance(durations, d * MS, d * MS, 1, INFINITY, MS);
+        if (fabs(got / wanted - 1) > 0.01)
+            CHECK_FAIL("d %.3f: %.4f, not %.4f", d, got, wanted);
+    }
+    uint64_t always[LOGLINEAR_BUCKETS] = {0};
+    always[loglinear_bucket(100000)] = 1000;
+    CHECK(stats_jittered_variance(always, 100000, 100000, 1, 0, MS) < 1e-6);
+    always[0] = 1;
+    CHECK(stats_jittered_variance(always, 0, 0, 1, 0, MS) == 0);
+}
+
 TEST(durations_of_many_sizes_do_not_look_locked) {
     /* Mixed sizes fill many buckets, whose sums are known within bounds only. */
     unsigned alarms = 0, runs = 500;
