@@ -6,7 +6,7 @@
  * Glossary
  *   period      D: on-CPU time between two samples of a thread
  *   variance    of a scope's number of samples, given how long each of its instances took
- *   elapsed     how long an instance had been running when a sample was taken in it
+ *   hit         an instance in which a sample was taken
  *
  * An instance of on-CPU time d, at a phase that is independent of the sampler's, holds floor(d/D) or floor(d/D) + 1 samples: d/D on the
  * mean, with variance f(1-f), f = frac(d/D). The recorder adds that up over the instances. (A binomial variance is up to ten times too wide
@@ -14,7 +14,6 @@
  */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -53,28 +52,25 @@ int stats_holm(double *p, size_t count);
 /* How many samples a scope needs for the 95 % interval to be `share` of the figure to each side, if its variance grows as it did. */
 double stats_samples_needed(double expected, double variance, double share);
 
+struct stats_hit {
+    double low, high; /* the phase, 0..1, lies between: how far into an instance its first sample fell, as a share of where it may fall */
+};
+
 struct stats_phase {
-    uint64_t samples;
-    double distance; /* the greatest, between what was seen and what might be, as shares of the samples */
+    uint64_t hits;
     double p;
 };
 
-struct stats_phase_slack {
-    double early, late; /* by how much an elapsed time may be told too short or too long, in the unit of the buckets */
-    double share;       /* differences between the two distributions that do not count */
-};
-
 /*
- * Were the samples at phases independent of the instances? Then the elapsed time is distributed as the age of a renewal process,
+ * Were the samples at phases independent of the instances? Then the hits are uniform: together, and in any stretch of the recording. A
+ * program whose period is not quite the sampler's shows all phases in the end, each for a while. So the hits, in order of time, are put to
+ * Kolmogorov and Smirnov's test as a whole, in halves, in quarters, ..., as long as a piece has STATS_PHASE_HITS hits and `least`; the
+ * p of a division's pieces become one by Fisher's method, and the p of all divisions by Bonferroni's. What is within the bounds of each
+ * hit, and `share` of the distribution, counts for nothing.
  *
- *     F(x) = int_0^x (1 - H(y)) dy / mean = sum_i min(d_i, x) / sum_i d_i
+ * `least`: the standard deviation of the number of samples. In step for fewer hits than that, a program moves its figure by no more.
  *
- * with H the distribution of durations. The buckets bound it from both sides at their edges (exactly, where no duration lies below), and
- * what the samples' distribution lies outside of these bounds is put to Kolmogorov and Smirnov's test, which errs to the safe side for
- * grouped data and for several samples in one instance.
- *
- * `sum`, `min`, `max`: of the durations, in the unit of the buckets. False: fewer than STATS_PHASE_SAMPLES samples, or no durations.
+ * -ENODATA: fewer than STATS_PHASE_HITS hits. -ENOMEM.
  */
-enum { STATS_PHASE_SAMPLES = 20 };
-bool stats_phase_test(const uint64_t *durations, double sum, double min, double max, const uint64_t *elapsed,
-                      const struct stats_phase_slack *slack, struct stats_phase *ret);
+enum { STATS_PHASE_HITS = 20 };
+int stats_phase_test(const struct stats_hit *hits, size_t count, double share, double least, struct stats_phase *ret);

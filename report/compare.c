@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/loglinear.h"
 #include "base/macros.h"
+#include "report/scope-phases.h"
 
 /*
  * What is not the sampler's or the program's, but the method's. Within these margins nothing is called a difference:
@@ -20,18 +22,19 @@
  *   RESTART_NS        of an instance that follows such a one: a sample that is due while the kernel switches is taken so long after the
  *                     thread's next start (kernel/events/core.c, perf_swevent_start_hrtimer), when another scope may have begun
  *   LATE, EARLY_NS    the kernel tells a sample's time a little after it stopped the program; the fit of the clocks
- *   PHASE_MARGIN      of the distribution of phases: the interrupt's own time is within the instances that were hit, and in no sample
+ *   INTERRUPT_NS      that an interrupt takes at most of the instance it hits, where no sample can fall
+ *   PHASE_MARGIN      of the distribution of phases: interrupts that others wait for
  */
 #define MARGIN       0.005
 #define SWITCH_NS    20000.0
 #define RESTART_NS   10000.0
 #define EARLY_NS     1000.0
 #define LATE_NS      6000.0
+#define INTERRUPT_NS 10000.0
 #define PHASE_MARGIN 0.03
 
 #define OVERHEAD_MOST   0.20 /* instrumentation-dominated beyond this share */
 #define OFF_CPU_MOST    0.50 /* then it is called off-CPU */
-#define OFF_CPU_PHASE   0.01 /* elapsed time is CPU time no more beyond this share: phases cannot be tested */
 #define TOO_FEW         0.25 /* a 95 % interval wider than this to each side */
 #define WIDE            0.10 /* an interval of expectation wider than this to each side tells nothing */
 #define COVERAGE_LEAST  0.90 /* of the CPU time: where less was sampled, what was lost may be of one kind */
@@ -43,6 +46,7 @@ struct judge {
     const bool *threads;
     const struct scope_rows *rows;
     const struct scope_samples *samples;
+    const struct scope_phases *phases;
     const double *switched; /* by row: instances that were off a CPU */
     struct comparisons *all;
     bool sees_kernel;
@@ -178,19 +182,22 @@ static double beyond(const struct comparison *c) {
     return n > c->most ? n - c->most : n < c->least ? n - c->least : 0;
 }
 
-static void ask_phase(const struct judge *j, struct comparison *c) {
+/* A sampler without kernel mode: its samples are of some parts of an instance alone. Jitter is itself the guard. */
+static int ask_phase(const struct judge *j, struct comparison *c) {
+    static const struct scope_phase_slack slack = {EARLY_NS, LATE_NS, INTERRUPT_NS};
     const struct scope_row *row = c->row;
-    double rate = j->rows->clock.ns_per_tick;
-    const struct stats_phase_slack slack = {EARLY_NS / rate, LATE_NS / rate, PHASE_MARGIN};
-    /* Recursion: the buckets are of all instances, the elapsed times of outermost ones. Waiting: they are told on another clock. A sampler
-     * without kernel mode: its samples are of some parts of an instance alone. Jitter is itself the guard. */
-    if (row->count != row->primitive || row->unwound || c->off_cpu < 0 || c->off_cpu > OFF_CPU_PHASE || j->all->is_jittered ||
-        c->expected - c->least > c->expected * WIDE)
-        return;
-    c->has_phase = stats_phase_test(row->buckets, row->sum / rate, row->min / rate, row->max / rate, row->elapsed, &slack, &c->phase);
+    if (row->unwound || j->all->is_jittered || c->expected - c->least > c->expected * WIDE)
+        return 0;
+    _cleanup_free_ struct stats_hit *hits = calloc(j->phases->hits.count + 1, sizeof *hits);
+    if (!hits)
+        return -ENOMEM;
+    size_t count = scope_phases_of(j->phases, j->threads, row->thread, row->site, (double)j->all->period, &slack, hits);
+    int error = stats_phase_test(hits, count, PHASE_MARGIN, sqrt(c->variance), &c->phase);
+    c->has_phase = error == 0;
+    return error == -ENODATA ? 0 : error;
 }
 
-static void measure(const struct judge *j, const struct scope_row *row, struct comparison *c) {
+static int measure(const struct judge *j, const struct scope_row *row, struct comparison *c) {
     *c = (struct comparison){.row = row, .p = -1, .phase.p = -1, .off_cpu = -1};
     c->samples = scope_samples_of(j->samples, j->threads, row->thread, row->site);
     c->samples -= MIN(c->samples, row->unfinished_samples);
@@ -206,17 +213,19 @@ static void measure(const struct judge *j, const struct scope_row *row, struct c
     else if (spans)
         snprintf(c->reason, sizeof c->reason, "%llu spans were not told one by one", (unsigned long long)spans);
     if (*c->reason || scope_row_overhead(j->rows, row) > OVERHEAD_MOST)
-        return;
+        return 0;
     c->p = stats_difference_p(beyond(c), c->variance);
-    ask_phase(j, c);
+    return ask_phase(j, c);
 }
 
-/* A difference that something else than the sampler may have made. */
-static bool is_excused(const struct comparison *c, char *reason, size_t size) {
+/* A difference that something else than the sampler may have made, or that a program may have which keeps step with it. */
+static bool is_excused(const struct judge *j, const struct comparison *c, char *reason, size_t size) {
     const struct scope_row *row = c->row;
     bool is_low = (double)c->samples < c->least;
     if (is_low && row->unwound)
         snprintf(reason, size, "%llu instances ended late (longjmp)", (unsigned long long)row->unwound);
+    else if (!c->has_phase && !j->all->is_jittered)
+        snprintf(reason, size, "it may keep step with the sampler (p %.1g): try --engine signal", fmax(c->p, 1e-99));
     else
         return false;
     return true;
@@ -232,7 +241,7 @@ static void judge(const struct judge *j, double alpha, struct comparison *c) {
     else if (c->has_phase && c->phase.p < alpha)
         c->kind = COMPARE_PHASE_LOCKED;
     else if (c->p < alpha)
-        c->kind = is_excused(c, c->reason, sizeof c->reason) ? COMPARE_CANNOT_TELL : COMPARE_BIASED;
+        c->kind = is_excused(j, c, c->reason, sizeof c->reason) ? COMPARE_CANNOT_TELL : COMPARE_BIASED;
     else if (c->off_cpu > OFF_CPU_MOST)
         c->kind = COMPARE_OFF_CPU;
     else if (half > TOO_FEW * c->expected)
@@ -299,9 +308,13 @@ int compare_scopes(const struct recording *r, uint32_t event, const bool *thread
     all.coverage = coverage_of(r, samples, (double)e->period, j.sees_kernel);
     j.lost = (double)recording_counter(r, "samples lost") + (e->period ? (double)samples->late / (double)e->period : 0);
     j.kernel = fact_number(r, "cpu exact") - fact_number(r, "cpu visible");
-    double *switched = calloc(rows->items.count + 1, sizeof *switched);
+    struct scope_phases phases = {0};
+    _cleanup_free_ double *switched = calloc(rows->items.count + 1, sizeof *switched);
     int error = switched ? 0 : -ENOMEM;
     j.switched = switched;
+    j.phases = &phases;
+    if (error == 0 && !all.untestable && !all.is_jittered)
+        error = scope_phases_collect(r, event, &phases);
     for (size_t i = 0; error == 0 && !all.untestable && i < rows->items.count; i++) {
         const struct scope_row *row = &rows->items.items[i];
         switched[i] = row->off_cpu > 0 ? (double)row->primitive * switched_share(&j, row) : 0;
@@ -310,14 +323,11 @@ int compare_scopes(const struct recording *r, uint32_t event, const bool *thread
         if (r->sites.items[rows->items.items[i].site].kind == SITE_VALUE)
             continue;
         struct comparison *c = vec_push(&all.items);
-        if (c)
-            measure(&j, &rows->items.items[i], c);
-        else
-            error = -ENOMEM;
+        error = c ? measure(&j, &rows->items.items[i], c) : -ENOMEM;
     }
     if (error == 0)
         error = judge_all(&j);
-    free(switched);
+    scope_phases_free(&phases);
     if (error < 0)
         comparisons_free(&all);
     else

@@ -67,7 +67,6 @@ static int compare_rows(const void *left, const void *right, void *context) {
 
 static void drop(struct scope_rows *rows, size_t at) {
     free(rows->items.items[at].buckets);
-    free(rows->items.items[at].elapsed);
 }
 
 static int keep_matching(const struct recording *r, const char *pattern, struct scope_rows *rows) {

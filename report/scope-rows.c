@@ -33,8 +33,7 @@ static struct scope_row *get_row(struct builder *b, const struct recording_scope
     row->site = scope->site;
     row->thread = thread;
     row->buckets = calloc(LOGLINEAR_BUCKETS, sizeof *row->buckets);
-    row->elapsed = calloc(LOGLINEAR_BUCKETS, sizeof *row->elapsed);
-    return row->buckets && row->elapsed ? row : NULL;
+    return row->buckets ? row : NULL;
 }
 
 static void add_slowest(struct builder *b, struct scope_row *row, const struct recording_scope *scope) {
@@ -84,8 +83,6 @@ static int add_scope(struct builder *b, const struct recording_scope *scope) {
     row->cpu += thread_cpu(b, scope->thread);
     for (uint32_t i = 0; i < scope->bucket_count; i++)
         row->buckets[scope->buckets[i].bucket] += scope->buckets[i].count;
-    for (uint32_t i = 0; i < scope->elapsed_count; i++)
-        row->elapsed[scope->elapsed[i].bucket] += scope->elapsed[i].count;
     add_slowest(b, row, scope);
     return 0;
 }
@@ -130,10 +127,8 @@ int scope_rows_build(const struct recording *r, const bool *threads, bool by_thr
 }
 
 void scope_rows_free(struct scope_rows *rows) {
-    for (size_t i = 0; i < rows->items.count; i++) {
+    for (size_t i = 0; i < rows->items.count; i++)
         free(rows->items.items[i].buckets);
-        free(rows->items.items[i].elapsed);
-    }
     vec_free(&rows->items);
 }
 

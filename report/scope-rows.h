@@ -26,7 +26,7 @@ struct scope_row {
     double variance;                   /* sum of f(1-f) */
     double cpu;                        /* ns on a CPU of the threads it ran in; 0: not known of all */
     struct scope_slow slowest[RECORDING_SLOWEST];
-    uint64_t *buckets, *elapsed; /* base/loglinear.h, in ticks (values) */
+    uint64_t *buckets; /* base/loglinear.h, in ticks (values) */
 };
 
 struct scope_rows {

@@ -54,6 +54,18 @@ def _(run):
     raise Skip("the program cannot keep step on so busy a machine")
 
 
+@test("a program in step or nearly so, whatever its samples say, is not called biased", root=True)
+def _(run):
+    """On a busy machine it keeps no step and its phases are independent: then once in 1000 runs at most, so that two are once in 300,000."""
+    need_perf(run)
+    texts = []
+    for hz in (997, 996, 499):
+        rows, text = compare(run, run.program("scopes"), "lockstep", 500, hz, options=(*PERF, *SMALL))
+        if any(row.verdict.startswith("biased") for row in rows.values()):
+            texts.append(text)
+    check(len(texts) < 2, "\n".join(texts))
+
+
 @test("a scope that sleeps is called off-CPU by as much as it sleeps; without context switches nothing is said of it")
 def _(run):
     rows, text = compare(run, run.program("scopes"), "sleep", 1000)

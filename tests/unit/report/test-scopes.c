@@ -4,7 +4,7 @@
 #include "report/scope-rows.h"
 #include "tests/unit/report/make.h"
 
-enum { CALLS = 1000, EACH = 4500000, N = 4500 }; /* 4.5 ms each: 4.5 samples, f = 1/2 */
+enum { CALLS = 1000, EACH = 4500000, N = 4500, STILL = 7000000 }; /* 4.5 ms each: 4.5 samples, f = 1/2 */
 
 static uint32_t make_scope_node(struct make *m, uint32_t parent, uint32_t site) {
     struct recording_frame frame = {.kind = FRAME_SCOPE, .module = RECORDING_NONE, .address = site};
@@ -20,7 +20,20 @@ struct scene {
     const char *missing; /* a counter that is 300 */
     bool waits;          /* another scope is off a CPU as often as this one is entered */
     unsigned late;       /* samples that the machine left out at once, before the last one */
+    enum { INDEPENDENT, NOT_TOLD, IN_STEP, NEARLY_IN_STEP, STOOD_STILL } phases;
 };
+
+/* An instance whose first sample was taken at that moment. */
+static void add_instance(struct make *m, const struct scene *s, uint32_t site, unsigned number) {
+    double span = s->each < MAKE_PERIOD ? (double)s->each : MAKE_PERIOD, turns = 0.618034 * number;
+    if (s->phases == IN_STEP || s->phases == NEARLY_IN_STEP)
+        turns = s->phases == IN_STEP ? 0.3 : number / 300.0;
+    uint64_t begin = m->now - (uint64_t)((turns - (unsigned)turns) * span), end = begin + s->each;
+    if (s->phases == STOOD_STILL && number % 100 == 0)
+        begin -= STILL;
+    if (s->phases != NOT_TOLD)
+        recording_add_instance(m->writer, &(struct recording_instance){.site = site, .begin = begin, .end = end});
+}
 
 static void add_waiting(struct make *m) {
     uint32_t site = recording_add_site(m->writer, &(struct recording_site){"wait", "f", "a.c", 9, SITE_SCOPE});
@@ -47,8 +60,12 @@ static struct recording *scene(const struct scene *s) {
     uint32_t scope = make_scope_node(&m, main, site);
     for (unsigned i = 0; i < 500 + s->samples; i++) {
         uint64_t weight = MAKE_PERIOD * (i + 1 == 500 + s->samples && s->late ? s->late + 3 : 1);
+        if (s->phases == STOOD_STILL && i >= 500 && i % 100 == 0)
+            m.now += STILL;
         recording_add_sample(m.writer, &(struct recording_sample){
                                            .time = m.now += weight, .task = task, .node = i < 500 ? main : scope, .weight = {weight}});
+        if (i >= 500 && i % 5 == 0)
+            add_instance(&m, s, site, i);
     }
     uint64_t total = s->each * CALLS;
     struct recording_bucket bucket = {loglinear_bucket(s->each), CALLS};
@@ -110,6 +127,12 @@ TEST(verdicts) {
     } rows[] = {
         {{N, 0, EACH, NULL}, "  agrees "},
         {{N + 500, 0, EACH, NULL}, "  biased (p "},
+        {{N + 500, 0, EACH, NULL, .phases = NOT_TOLD}, "  cannot tell: it may keep step with the sampler (p "},
+        {{N + 500, 0, EACH, NULL, .phases = IN_STEP}, "  phase-locked (p "},
+        {{N + 500, 0, EACH, NULL, .phases = NEARLY_IN_STEP}, "  phase-locked (p "},
+        {{N, 0, EACH, NULL, .phases = NOT_TOLD}, "  agrees "},
+        {{N, 0, EACH, NULL, .phases = IN_STEP}, "  phase-locked (p "},
+        {{N, 0, EACH, NULL, .phases = STOOD_STILL}, "  agrees "},
         {{N - 500, 0, EACH, NULL}, "  biased (p "},
         {{N - 400, 0, EACH, NULL, .late = 400}, "  agrees "},
         {{N, 0, EACH, NULL, 400}, "  agrees "},
