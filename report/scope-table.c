@@ -127,8 +127,11 @@ static void put_section(const struct recording *r, const struct report_options *
 static void put_header(const struct recording *r, const struct scope_rows *rows, struct buffer *out) {
     header_put_origin(r, out);
     scope_put_clock(r, rows, out);
-    buffer_printf(out, "# percentiles are within 6.25 %%; Total counts an instance inside another of its own scope once; "
-                       "CPU: of the on-CPU time of its threads\n");
+    buffer_printf(out,
+                  "# percentiles are within 6.25 %%; Total counts an instance inside another of its own scope once; "
+                  "CPU: of the on-CPU time of its threads\n"
+                  "# begin and end take %.0f ns\n",
+                  rows->overhead_ns);
     if (rows->items.count && !rows->has_off_cpu) {
         buffer_printf(out, "# CPU cannot be told: ");
         text_put(out, TEXT_TERMINAL, rows->unknown, strlen(rows->unknown));

@@ -33,6 +33,7 @@ def counted(run, **wanted):
     """Calls by scope (spaces as _) as they should be; the table."""
     text = table(run)
     rows = scopes(text)
+    check(re.search(r"^# begin and end take [1-9]\d* ns$", text, re.M), text)
     for name, calls in wanted.items():
         name = name.replace("_", " ")
         check(name in rows or calls == 0, f"no {name}: {text}")

@@ -21,6 +21,7 @@ struct scene {
     bool waits;          /* another scope is off a CPU as often as this one is entered */
     unsigned late;       /* samples that the machine left out at once, before the last one */
     enum { INDEPENDENT, NOT_TOLD, IN_STEP, NEARLY_IN_STEP, STOOD_STILL } phases;
+    const char *overhead; /* of begin and end, ns */
 };
 
 /* An instance whose first sample was taken at that moment. */
@@ -54,6 +55,8 @@ static struct recording *scene(const struct scene *s) {
     recording_set(m.writer, "scope clock", "ns");
     recording_set(m.writer, "scope off-cpu", s->switches ? s->switches : "yes");
     recording_set(m.writer, "scope event ns", "5000");
+    if (s->overhead)
+        recording_set(m.writer, "scope overhead ns", s->overhead);
     uint32_t task = make_task(&m, "app", 10, 10),
              site = recording_add_site(m.writer, &(struct recording_site){"work\x1b[1m", "f", "a.c", 3, SITE_SCOPE});
     uint32_t main = recording_add_node(m.writer, &(struct recording_node){STACK_COMPLETE, make_frame(&m, "main")});
@@ -98,6 +101,15 @@ TEST(the_table_has_exact_figures_and_no_hostile_bytes) {
               "      1000    4.500s    4.500s   4.500ms   4.500ms   4.500ms   4.500ms   4.500ms   4.500ms  90.0%  work\\x1b[1m  (a.c:3)\n");
     _cleanup_free_ char *none = REPORT(scene(&(struct scene){N, 0, EACH, NULL}), "--scopes=^play", "--no-header");
     CHECK_STR(none, "");
+}
+
+TEST(the_cost_of_begin_and_end_is_the_recorders_or_else_ours) {
+    _cleanup_free_ char *ours = REPORT(scene(&(struct scene){N, 0, 1000, NULL}), "--scopes");
+    CHECK(strstr(ours, "# begin and end take 23 ns\n") && !strstr(ours, "[instrumentation"));
+    _cleanup_free_ char *told = REPORT(scene(&(struct scene){N, 0, 1000, NULL, .overhead = "250.4"}), "--scopes");
+    CHECK(strstr(told, "# begin and end take 250 ns\n") && strstr(told, "[instrumentation 25%]"));
+    _cleanup_free_ char *nonsense = REPORT(scene(&(struct scene){N, 0, 1000, NULL, .overhead = "-1"}), "--scopes");
+    CHECK(strstr(nonsense, "# begin and end take 23 ns\n"));
 }
 
 /* Wherever in its bucket the instance lies that a percentile names: here at the lower end, and at the upper one. */
