@@ -36,7 +36,7 @@
 
 enum {
     AGENT_MAGIC = 0x67616370, /* "pcag" */
-    AGENT_VERSION = 3,
+    AGENT_VERSION = 4,
     AGENT_HEADER_BYTES = 4096,
     AGENT_RINGS = 16384,           /* threads sampled at once, of all processes; the others are counted */
     AGENT_RING_HEADER_BYTES = 256, /* a cache line for each of those who write to it */
@@ -71,6 +71,7 @@ struct agent_shared {
     uint32_t only_pid;            /* != 0: no other process is to be sampled */
     int32_t signal;               /* that the timers send */
     uint32_t clock;               /* enum agent_clock */
+    uint32_t usually_late;        /* ns that a monotonic timer's signal takes at most, as a rule, to a thread that is on a CPU */
     int32_t recorder;             /* its pid */
     _Atomic uint32_t is_stopped;  /* the recording is over */
     _Atomic uint32_t images;      /* programs started (exec or fork) so far; each takes the next number */
@@ -81,6 +82,7 @@ struct agent_shared {
     _Atomic uint32_t in_turn;     /* threads that found no free timer: they have it in turn with others */
     _Atomic uint32_t adopted;     /* threads not made by pthread_create, found in /proc/PID/task */
     _Atomic uint32_t reinstalled; /* times that the program had put a handler of its own in the place of ours */
+    _Atomic uint32_t late;        /* signals of timers that expired while their thread waited for a CPU: no samples */
 };
 static_assert(sizeof(struct agent_shared) <= AGENT_HEADER_BYTES, "fits its page");
 

@@ -6,7 +6,8 @@
  *     sample.c   the signal handler: what is copied                          timers.c   when it is called
  *     threads.c  who is sampled: the table of threads, those found late      maps.c     the list of executable mappings
  *     ring.c     records into the thread's ring                              action.c   whose the signal is
- *     next.h     what interposed functions go on with                        exec.c     exec, interposed
+ *     cells.h    at which moments, and what a sample weighs                  exec.c     exec, interposed
+ *     next.h     what interposed functions go on with
  *
  * action.c, maps.c, ring.c, sample.c, threads.c and timers.c run in the signal handler: they call nothing of libc but clock_gettime
  * (tests/lint/handler.py).
@@ -18,6 +19,7 @@
 #include <stdint.h>
 
 #include "agent/agent.h"
+#include "agent/cells.h"
 
 /* Once a process. Written by the constructor and by fork's child, while the process has one thread. */
 struct agent_process {
@@ -26,6 +28,7 @@ struct agent_process {
     uint32_t pid, image;
     uint64_t period; /* as in the shared memory at the start */
     uint32_t stack_max;
+    uint32_t usually_late;
     enum agent_clock clock;
     int signal;
     struct sigaction program_action; /* what the program wants done on our signal */
@@ -54,9 +57,11 @@ struct agent_thread {
     uint64_t cpu_start;            /* its CPU clock when it got its ring */
     uint64_t cpu_sampled;          /* its CPU clock at the last sample */
     _Atomic uint64_t cpu_seen;     /* its CPU clock at the last signal */
-    uint64_t origin;               /* CLOCK_MONOTONIC: where its cells start */
-    uint64_t started;              /* CLOCK_MONOTONIC_RAW: when its timers were first armed */
-    uint64_t turn_began;           /* CLOCK_MONOTONIC_RAW: when it got its timer */
+    uint64_t seen;                 /* CLOCK_MONOTONIC: when its last signal was handled */
+    _Atomic uint64_t expected;     /* CLOCK_MONOTONIC: when its main timer expires; 0: another is to wake it */
+    struct cells cells;
+    uint64_t started;    /* CLOCK_MONOTONIC_RAW: when its timers were first armed; 0: it had used some time by then */
+    uint64_t turn_began; /* CLOCK_MONOTONIC_RAW: when it got its timer */
     uint64_t random;
 };
 
@@ -111,8 +116,9 @@ void agent_timers_start(struct agent_thread *self, uint64_t now);
 void agent_timers_stop(struct agent_thread *self);
 void agent_timers_restart(struct agent_thread *self, uint64_t now);
 
-/* At the end of the handler: the next signal. `is_idle`: the thread has used next to nothing and sleeps. */
-void agent_timers_next(struct agent_thread *self, uint64_t now, bool is_idle);
+/* At the end of the handler: the next signal. `clock` is CLOCK_MONOTONIC's `now`. `is_idle`: the thread has used next to nothing and
+ * sleeps. */
+void agent_timers_next(struct agent_thread *self, uint64_t now, uint64_t clock, bool is_idle);
 
 /* In fork's child. */
 void agent_timers_after_fork(void);

@@ -102,6 +102,7 @@ void agent_ring_end(struct agent_thread *self) {
     struct agent_ring *ring = self->ring;
     uint64_t mine = agent_owner(agent_process.pid, agent_process.image);
     self->ring = NULL; /* before the recorder can give it to another thread of this process, who finds its place in the table at once */
+    self->stack_low = self->stack_end = 0; /* the last signal of its timer is not to take it for the caller's */
     atomic_store_explicit(&self->tid, 0, memory_order_relaxed);
     /* Released, and acquired by the recorder before its last look at head. If it is not ours any more, somebody scribbles. */
     (void)atomic_compare_exchange_strong_explicit(&ring->owner, &mine, mine | AGENT_OWNER_ENDED, memory_order_release,

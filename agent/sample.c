@@ -3,9 +3,9 @@
  * What is sampled.
  *
  * A sample weighs the CPU time its thread has used since the last one: the weights of a thread add up to its CPU time whatever was late or
- * left out. A thread that was asleep when the signal came gives no sample: what it used before it fell asleep was used elsewhere, and its
- * next sample, taken while it runs, carries that weight too. A timer on the thread's CPU clock does not fire while it sleeps: there the
- * signal is of the system call in which it is delivered.
+ * left out. A thread that was asleep when its timer expired, or waited for a CPU, gives no sample: what it used before was used elsewhere,
+ * and its next sample, taken while it runs, carries that weight too. A timer on the thread's CPU clock does not fire while it sleeps: there
+ * the signal is of the system call in which it is delivered.
  */
 #include <ucontext.h>
 
@@ -97,17 +97,11 @@ static uint64_t weigh_periods(const struct agent_thread *self, uint64_t cpu, uin
     return is_first ? (1 + overrun) * agent_process.period : cpu - self->cpu_sampled;
 }
 
-/*
- * The CPU time since the last sample. What a thread uses after its last one is in no sample, half a period on average; so the first stands
- * for its whole cell, at the share of the CPU that the thread had until then. For a thread of less than a period: it is sampled with
- * probability (life / period), and then weighs a period. Without this, programs of many short threads would seem to use no time.
- */
+/* cells.h */
 static uint64_t weigh(const struct agent_thread *self, uint64_t now, uint64_t cpu) {
-    uint64_t used = cpu - self->cpu_sampled, passed = now - self->started, period = agent_process.period;
     bool is_first = self->cpu_sampled == self->cpu_start;
-    if (!is_first || now <= self->started || passed >= period)
-        return used;
-    return used >= passed ? period : used * period / passed;
+    uint64_t used = cpu - self->cpu_sampled;
+    return is_first && self->started && now > self->started ? cells_first_weight(used, now - self->started, agent_process.period) : used;
 }
 
 /* ---- the handler ----------------------------------------------------------------------------------------------------------------- */
@@ -125,21 +119,40 @@ static bool is_over(uint64_t now) {
     return atomic_load_explicit(&shared->is_stopped, memory_order_relaxed) || is_recorder_gone(shared, now);
 }
 
+static bool was_waiting(const struct agent_thread *self, uint64_t clock, uint64_t cpu) {
+    uint64_t expected = atomic_load_explicit(&self->expected, memory_order_relaxed);
+    return expected && clock > expected && cpu - self->cpu_sampled < CELLS_CARRIED_MAX * agent_process.period &&
+           cells_was_waiting(clock - expected, agent_process.usually_late, clock - self->seen,
+                             cpu - atomic_load_explicit(&self->cpu_seen, memory_order_relaxed));
+}
+
 /* A thread that slept through most of the time since its last signal has nothing to tell for a while. What it has used is read again at
  * the end: if our own work counted, a signal that costs more than the limit, on a machine with more threads than it can serve, would call
  * for the next one without end. */
 static void take_sample(struct agent_thread *self, const greg_t *registers, uint64_t now, uint64_t overrun) {
-    uint64_t cpu = agent_thread_cpu(), idle = agent_process.period / IDLE_SHARE;
+    uint64_t clock = clock_read(CLOCK_MONOTONIC), cpu = agent_thread_cpu(), idle = agent_process.period / IDLE_SHARE;
     bool is_at_ticks = agent_process.clock == AGENT_CLOCK_CPU, is_asleep = !is_at_ticks && was_asleep(registers),
          is_idle = is_asleep && cpu - atomic_load_explicit(&self->cpu_seen, memory_order_relaxed) < (idle > IDLE_NS ? idle : IDLE_NS);
-    if (!is_asleep && cpu > self->cpu_sampled) {
+    bool has_waited = !is_asleep && was_waiting(self, clock, cpu);
+    if (has_waited) {
+        atomic_fetch_add_explicit(&agent_process.shared->late, 1, memory_order_relaxed);
+    } else if (!is_asleep && cpu > self->cpu_sampled) {
         agent_maps_check(self, (uint64_t)registers[REG_RIP], now);
         write_sample(self, registers, now, is_at_ticks ? weigh_periods(self, cpu, overrun) : weigh(self, now, cpu));
         self->cpu_sampled = cpu;
     }
     agent_threads_look(now);
     atomic_store_explicit(&self->cpu_seen, is_asleep ? agent_thread_cpu() : cpu, memory_order_relaxed);
-    agent_timers_next(self, now, is_idle);
+    self->seen = clock;
+    agent_timers_next(self, now, clock, is_idle);
+}
+
+/* Whether the signal is the thread's own: not the last one of a timer that is gone, whose place in the table is another's by now. Nobody
+ * else stands on a thread's stack. */
+static bool is_of_caller(const struct agent_thread *self, const greg_t *registers) {
+    uint64_t sp = (uint64_t)registers[REG_RSP];
+    return (sp >= self->stack_low && sp < self->stack_end) ||
+           atomic_load_explicit(&self->tid, memory_order_relaxed) == (uint32_t)system_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
 }
 
 void agent_on_signal(int signal, siginfo_t *info, void *context) {
@@ -148,8 +161,8 @@ void agent_on_signal(int signal, siginfo_t *info, void *context) {
         agent_action_chain(signal, info, context);
         return;
     }
-    /* Not the last signal of a timer that is gone, whose place in the table is another's by now. */
-    if (atomic_load_explicit(&self->tid, memory_order_relaxed) != (uint32_t)system_call(SYS_gettid, 0, 0, 0, 0, 0, 0))
+    const greg_t *registers = ((const ucontext_t *)context)->uc_mcontext.gregs;
+    if (!is_of_caller(self, registers))
         return;
     uint64_t now = clock_now();
     if (is_over(now)) {
@@ -158,5 +171,5 @@ void agent_on_signal(int signal, siginfo_t *info, void *context) {
     }
     if (!self->is_begun)
         agent_threads_complete(self, now);
-    take_sample(self, ((const ucontext_t *)context)->uc_mcontext.gregs, now, info->si_overrun > 0 ? (uint64_t)info->si_overrun : 0);
+    take_sample(self, registers, now, info->si_overrun > 0 ? (uint64_t)info->si_overrun : 0);
 }

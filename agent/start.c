@@ -238,6 +238,7 @@ static void begin_program(struct agent_shared *shared, uint32_t rings, char **ar
     agent_process.image = atomic_fetch_add_explicit(&shared->images, 1, memory_order_relaxed) + 1;
     agent_process.period = shared->period;
     agent_process.stack_max = shared->stack_max;
+    agent_process.usually_late = shared->usually_late;
     agent_process.clock = (enum agent_clock)shared->clock;
     agent_process.signal = shared->signal;
     agent_process.rings = rings;

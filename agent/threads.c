@@ -114,7 +114,6 @@ static void write_task(struct agent_thread *self, enum agent_record_type type, u
 
 void agent_threads_complete(struct agent_thread *self, uint64_t now) {
     self->is_begun = true;
-    self->started = now - agent_process.period; /* what it has used until now is no surprise: its CPU clock began with it */
     write_task(self, AGENT_THREAD, agent_process.pid, agent_process.pid, now);
 }
 

@@ -3,7 +3,7 @@
  * When a thread is sampled.
  *
  * Time is cut into cells of one period; in each cell the thread's one-shot timer (CLOCK_MONOTONIC: high resolution where CPU-time timers
- * have the tick's) fires at a moment drawn uniformly, so that nothing periodic in the program can keep step with it.
+ * have the tick's) fires at a moment drawn uniformly (cells.h), so that nothing periodic in the program can keep step with it.
  *
  * A thread that sleeps and has used next to nothing since its last signal does not get the timer again: one on its CPU clock wakes the
  * chain when it runs, so that a sleeping thread takes one signal a sleep.
@@ -104,14 +104,11 @@ static uint64_t draw(struct agent_thread *thread) {
     return thread->random = x;
 }
 
-/* In the cell after the one that holds this moment, or in the first of all; or so many cells later. */
-static void arm_monotonic(struct agent_thread *thread, uint64_t later) {
-    uint64_t now = clock_read(CLOCK_MONOTONIC), period = agent_process.period, cell = 0;
-    if (thread->origin)
-        cell = (now - thread->origin) / period + 1;
-    else
-        thread->origin = now;
-    timer_arm(thread->main_timer, TIMER_ABSTIME, thread->origin + (cell + later) * period + draw(thread) % period, 0);
+/* At the next moment of its cells, or so many cells later. `now` is CLOCK_MONOTONIC. */
+static void arm_monotonic(struct agent_thread *thread, uint64_t now, uint64_t later) {
+    uint64_t period = agent_process.period, at = cells_next(&thread->cells, now, period, draw(thread), draw(thread)) + later * period;
+    atomic_store_explicit(&thread->expected, at, memory_order_relaxed); /* before the signal, which reads it */
+    timer_arm(thread->main_timer, TIMER_ABSTIME, at, 0);
 }
 
 static void arm_first(struct agent_thread *thread) {
@@ -119,7 +116,7 @@ static void arm_first(struct agent_thread *thread) {
     if (agent_process.clock == AGENT_CLOCK_CPU)
         timer_arm(thread->main_timer, 0, draw(thread) % period + 1, period);
     else
-        arm_monotonic(thread, 0);
+        arm_monotonic(thread, clock_read(CLOCK_MONOTONIC), 0);
 }
 
 /* ---- turns ----------------------------------------------------------------------------------------------------------------------- */
@@ -187,6 +184,7 @@ static bool hand_on(struct agent_thread *self, uint64_t now) {
 /* ---- the thread's own ------------------------------------------------------------------------------------------------------------ */
 
 void agent_timers_start(struct agent_thread *self, uint64_t now) {
+    self->seen = clock_read(CLOCK_MONOTONIC);
     self->random = (clock_cycles() ^ (uintptr_t)self << 20) | 1;
     atomic_fetch_add_explicit(&waiting, 1, memory_order_relaxed);
     atomic_store_explicit(&self->timer_state, NONE,
@@ -227,7 +225,7 @@ static bool has_cpu_timer(struct agent_thread *self) {
     return self->has_cpu_timer;
 }
 
-void agent_timers_next(struct agent_thread *self, uint64_t now, bool is_idle) {
+void agent_timers_next(struct agent_thread *self, uint64_t now, uint64_t clock, bool is_idle) {
     while (atomic_load_explicit(&self->timer_state, memory_order_acquire) == GIVING) /* somebody is about to store HAS */
         system_call(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
     if (atomic_load_explicit(&self->timer_state, memory_order_relaxed) != HAS) /* the last signal of a timer that is gone */
@@ -237,10 +235,12 @@ void agent_timers_next(struct agent_thread *self, uint64_t now, bool is_idle) {
         return;
     if (agent_process.clock == AGENT_CLOCK_CPU)
         return;
-    if (is_idle && has_cpu_timer(self))
+    if (is_idle && has_cpu_timer(self)) {
+        atomic_store_explicit(&self->expected, 0, memory_order_relaxed);
         timer_arm(self->cpu_timer, 0, IDLE_NS, 0);
-    else
-        arm_monotonic(self, is_idle ? TURN_SLEEP_CELLS : 0);
+    } else {
+        arm_monotonic(self, clock, is_idle ? TURN_SLEEP_CELLS : 0);
+    }
 }
 
 void agent_timers_after_fork(void) {

@@ -21,7 +21,7 @@ enum {
     ENGINE_EVENT = 0, /* the event's id in the recording */
     ENGINE_PROBLEM_MAX = 400,
     ENGINE_STACK_MAX = 65528, /* a record's length has 16 bits */
-    ENGINE_COUNTS_MAX = 4,
+    ENGINE_COUNTS_MAX = 5,
 };
 
 /* What calls the signal engine's handler. */

@@ -10,9 +10,10 @@
 struct signal_clock {
     enum agent_clock clock;
     bool is_at_ticks;
-    char source[96];    /* for the event table */
-    char blind[192];    /* likewise */
-    const char *remark; /* one line for people; NULL: nothing */
+    uint32_t usually_late; /* agent.h */
+    char source[96];       /* for the event table */
+    char blind[192];       /* likewise */
+    const char *remark;    /* one line for people; NULL: nothing */
 };
 
 /* Tries timers here, for the target may have what we have. 0 or -errno: there is none that could send a signal to a thread. */

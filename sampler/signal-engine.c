@@ -136,6 +136,7 @@ static void signal_settle(struct engine *base, struct engine_totals *ret) {
         {"threads sampled in turn", atomic_load_explicit(&shared->in_turn, memory_order_relaxed)},
         {"threads found late", atomic_load_explicit(&shared->adopted, memory_order_relaxed)},
         {"signal taken back", atomic_load_explicit(&shared->reinstalled, memory_order_relaxed)},
+        {"signals while waiting for a CPU", atomic_load_explicit(&shared->late, memory_order_relaxed)},
     };
     static_assert(ARRAY_SIZE(counts) <= ENGINE_COUNTS_MAX, "there is room");
     memcpy(ret->counts, counts, sizeof counts);
@@ -190,6 +191,7 @@ static int make_memory(struct signal_engine *engine) {
         .only_pid = engine->request.inherit ? 0 : (uint32_t)engine->request.pid,
         .signal = signal_number(),
         .clock = engine->clock.clock,
+        .usually_late = engine->clock.usually_late,
         .recorder = getpid(),
     };
     atomic_store_explicit(&shared->heartbeat, clock_now(), memory_order_relaxed);
