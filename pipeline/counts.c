@@ -26,6 +26,7 @@ static const struct {
     COUNTER("processes re-read", reread_processes),
     COUNTER("modules", modules),
     COUNTER("modules not opened", modules_not_opened),
+    COUNTER("files that did not answer", given_up),
     COUNTER("names left mangled", mangled_names),
     COUNTER("processes", processes),
     COUNTER("threads", threads),

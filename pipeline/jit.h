@@ -21,6 +21,7 @@ struct jit {
     uint32_t pid;
     bool is_touched;  /* a stack led through it (drain) */
     bool is_asked;    /* its names are wanted as soon as nothing is being opened (drain) */
+    bool is_lost;     /* the loader has given it up: what follows is not to be touched (drain) */
     uint32_t opening; /* jobs that have not come back: jit_begin, jit_begin_dump (drain) */
 
     /* The loader's, from jit_begin on. */

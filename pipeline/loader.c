@@ -2,39 +2,57 @@
 #include "pipeline/loader.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "elf/elf.h"
-#include "pipeline/jit.h"
+#include "base/clock.h"
+#include "base/macros.h"
+#include "pipeline/loader-work.h"
+
+enum {
+    LOOK_MS = 100,        /* between two looks at the threads: who is held up himself (a stopped machine) counts that as one */
+    PATIENCE_MS = 5000,   /* a disk that has to spin up first is not a dead mount */
+    PATIENCE_MIN_MS = 500 /* of a thread after others have hung */
+};
 
 struct job_stack {
     _Atomic(struct loader_job *) top;
 };
 
+/*
+ * `current` says whose the job at work is, and all behind it: as long as it stands there it is the worker's. The worker takes it away when
+ * it is done, the drain when it gives up; whoever finds it gone has lost, and touches neither it nor what came behind it nor the loader.
+ */
 struct worker {
     pthread_t thread;
-    bool is_running;
-    struct job_stack todo;
-    sem_t submitted;
-    _Atomic bool stop;
     struct loader *loader;
+    struct job_stack todo;
+    sem_t submitted, ended;
+    _Atomic bool stop;
+    _Atomic(struct loader_job *) current;
+    struct loader_job *rest; /* what comes behind `current`; written before it */
+
+    /* The drain's. */
+    struct loader_job *watched; /* `current` at the last look */
+    uint64_t cpu_time;          /* of the thread, then */
+    unsigned idle;              /* looks since it last did anything */
+    struct worker *next;        /* in loader.lost */
 };
 
 enum { OPENER, BUILDER, WORKERS };
 
 struct loader {
     const char *root;
-    struct worker workers[WORKERS];
+    struct worker *workers[WORKERS];
+    struct worker *lost; /* those given up, each with the job it hangs in as `watched` */
     struct job_stack done;
     sem_t finished;
     size_t pending; /* the drain's own count */
+    unsigned patience;
+    uint64_t looked; /* CLOCK_MONOTONIC */
 };
 
 /* ---- the two-way street ---------------------------------------------------------------------------------------------------------- */
@@ -59,135 +77,175 @@ static struct loader_job *job_take_all(struct job_stack *stack) {
     return oldest;
 }
 
-/* ---- the work -------------------------------------------------------------------------------------------------------------------- */
+/* ---- a thread -------------------------------------------------------------------------------------------------------------------- */
 
-static void do_open(struct loader_job *job) {
-    (void)process_module_open(job->module, &job->sighting); /* the result is in the module's state */
-    struct elf_section section;
-    job->is_stripped = process_module_state(job->module) == PROCESS_MODULE_OPEN &&
-                       elf_image_section(job->module->image, ".symtab", &section) < 0 &&
-                       elf_image_section(job->module->image, ".gnu_debugdata", &section) < 0;
+/* Takes `current` away: true for one of the two who try. Its release and acquire order what the worker has done before what the drain does
+ * with the rest. */
+static bool worker_claim(struct worker *worker, struct loader_job *job) {
+    return atomic_compare_exchange_strong_explicit(&worker->current, &job, NULL, memory_order_acq_rel, memory_order_relaxed);
 }
 
-static void do_build(struct loader *loader, struct loader_job *job) {
-    struct elf_image *image = job->module->image;
-    struct unwind_module *tables;
-    if (unwind_module_build(image, NULL, &tables) < 0)
-        return;
-    /* .debug_frame may be in a separate file, which is looked for only where there is no CFI without it. */
-    struct elf_image *debug;
-    char *debug_path;
-    if (!unwind_module_info(tables)->fdes && job->module->kind == PROCESS_MODULE_FILE &&
-        !elf_debug_open(image, job->module->path, loader->root, &debug, &debug_path)) {
-        struct unwind_module *better;
-        if (!unwind_module_build(image, debug, &better)) {
-            unwind_module_free(tables);
-            tables = better;
-        }
-        elf_image_close(debug);
-        free(debug_path);
+/* Does what there is to do; false: the drain has given this thread up. */
+static bool worker_do(struct worker *worker) {
+    struct loader *loader = worker->loader;
+    struct loader_job *job = job_take_all(&worker->todo);
+    while (job) {
+        struct loader_job *next = job->next;
+        worker->rest = next;
+        atomic_store_explicit(&worker->current, job, memory_order_release); /* with the acquire of worker_claim */
+        if (!atomic_load_explicit(&worker->stop, memory_order_relaxed))
+            loader_work(loader->root, job);
+        if (!worker_claim(worker, job))
+            return false;
+        job_push(&loader->done, job);
+        sem_post(&loader->finished);
+        job = next;
     }
-    elf_image_unload(image);
-    job->tables = tables;
-}
-
-static void do_comm(struct loader_job *job) {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%u/comm", job->space->pid);
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd < 0 ? -1 : read(fd, job->comm, sizeof job->comm - 1);
-    if (length > 0 && job->comm[length - 1] == '\n')
-        job->comm[length - 1] = 0;
-}
-
-static void do_maps(struct loader_job *job) {
-    enum { MAPS_MAX = 64 << 20 }; /* 65,530 mappings of ~100 bytes are 6 MiB */
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%u/maps", job->space->pid);
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0) {
-        job->is_gone = errno == ENOENT;
-        return;
-    }
-    VEC(char) text = {0};
-    for (;;) {
-        ssize_t got = -1;
-        if (text.count < MAPS_MAX && vec_reserve(&text, text.count + 65536))
-            got = read(fd, text.items + text.count, text.capacity - text.count);
-        if (got < 0) {
-            vec_free(&text);
-            return;
-        }
-        if (!got)
-            break;
-        text.count += (size_t)got;
-    }
-    if (!text.count) { /* a zombie, or a kernel thread: it has no memory */
-        vec_free(&text);
-        return;
-    }
-    job->text = text.items;
-    job->length = text.count;
-}
-
-static void do_job(struct loader *loader, struct loader_job *job) {
-    switch (job->task) {
-    case LOADER_OPEN:
-        do_open(job);
-        break;
-    case LOADER_MAPS:
-        do_comm(job);
-        do_maps(job);
-        break;
-    case LOADER_JIT_BEGIN:
-        jit_begin(job->jit);
-        break;
-    case LOADER_JIT_DUMP:
-        jit_begin_dump(job->jit, job->module, &job->sighting);
-        break;
-    case LOADER_JIT_END:
-        jit_load(job->jit);
-        break;
-    case LOADER_KALLSYMS:
-        (void)symbol_table_open_kallsyms("/proc/kallsyms", job->addresses, job->count, &job->symbols);
-        break;
-    case LOADER_BUILD:
-        do_build(loader, job);
-        break;
-    }
+    return true;
 }
 
 static void *worker_run(void *argument) {
     struct worker *worker = argument;
-    struct loader *loader = worker->loader;
-    for (;;) {
+    do {
         while (sem_wait(&worker->submitted) < 0 && errno == EINTR)
             ;
-        struct loader_job *job = job_take_all(&worker->todo);
-        while (job) {
-            struct loader_job *next = job->next;
-            if (!atomic_load_explicit(&worker->stop, memory_order_relaxed))
-                do_job(loader, job);
-            job_push(&loader->done, job);
-            sem_post(&loader->finished);
-            job = next;
-        }
-        if (atomic_load_explicit(&worker->stop, memory_order_relaxed))
-            return NULL;
+    } while (worker_do(worker) && !atomic_load_explicit(&worker->stop, memory_order_relaxed));
+    sem_post(&worker->ended);
+    return NULL;
+}
+
+static void worker_free(struct worker *worker) {
+    sem_destroy(&worker->submitted);
+    sem_destroy(&worker->ended);
+    free(worker);
+}
+
+static int worker_new(struct loader *loader, struct worker **ret) {
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (!worker)
+        return -ENOMEM;
+    worker->loader = loader;
+    sem_init(&worker->submitted, 0, 0);
+    sem_init(&worker->ended, 0, 0);
+
+    /* The program's signals are the drain's business; but SIGBUS is what a file that is cut short answers to the thread that reads it, and
+     * a thread that blocks it is killed by it (elf/guard.c). */
+    sigset_t all, before;
+    sigfillset(&all);
+    sigdelset(&all, SIGBUS);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int r = pthread_create(&worker->thread, NULL, worker_run, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (r) {
+        worker_free(worker);
+        return -r;
     }
+    *ret = worker;
+    return 0;
+}
+
+static void worker_submit(struct worker *worker, struct loader_job *job) {
+    job_push(&worker->todo, job);
+    sem_post(&worker->submitted);
+}
+
+/* Stops it, and waits for its end. It is not in the middle of a job, or comes to the end of it. */
+static void worker_end(struct worker *worker) {
+    atomic_store_explicit(&worker->stop, true, memory_order_relaxed);
+    sem_post(&worker->submitted);
+    pthread_join(worker->thread, NULL);
+    worker_free(worker);
+}
+
+/* ---- threads that hang ----------------------------------------------------------------------------------------------------------- */
+
+static uint64_t worker_cpu_time(const struct worker *worker) {
+    clockid_t clock;
+    return pthread_getcpuclockid(worker->thread, &clock) ? 0 : clock_read(clock);
+}
+
+/* Once per LOOK_MS. A thread at work takes CPU time; one that only waits for its turn gets some of it within the patience. */
+static bool worker_hangs(struct worker *worker, unsigned patience) {
+    struct loader_job *job = atomic_load_explicit(&worker->current, memory_order_relaxed);
+    uint64_t cpu_time = job ? worker_cpu_time(worker) : 0;
+    if (!job || job != worker->watched || cpu_time != worker->cpu_time) {
+        worker->watched = job;
+        worker->cpu_time = cpu_time;
+        worker->idle = 0;
+        return false;
+    }
+    return ++worker->idle >= patience;
+}
+
+/* The job as it was submitted, without what the thread needs until its end: its answer is that there is none. */
+static struct loader_job answer_of(struct loader_job *job) {
+    return (struct loader_job){.task = job->task,
+                               .module = job->module,
+                               .jit = job->jit,
+                               .space = TAKE_POINTER(job->space),
+                               .maps = TAKE_POINTER(job->maps),
+                               .is_given_up = true};
+}
+
+static bool is_of_same_jit(const struct loader_job *a, const struct loader_job *b) {
+    return a->jit && a->jit == b->jit;
+}
+
+/* What came behind goes to `successor`, but for what would meet the thread that hangs in the same data. */
+static void pass_on(struct loader *loader, struct worker *successor, const struct loader_job *hung, struct loader_job *jobs) {
+    for (struct loader_job *job = jobs, *next; job; job = next) {
+        next = job->next;
+        if (!is_of_same_jit(job, hung)) {
+            worker_submit(successor, job);
+            continue;
+        }
+        job->is_given_up = true;
+        job_push(&loader->done, job);
+    }
+}
+
+/* On failure nothing has changed, and it is tried again at the next look. */
+static void give_up(struct loader *loader, struct worker **slot) {
+    struct worker *worker = *slot, *successor;
+    struct loader_job *answer = malloc(sizeof *answer);
+    if (!answer || worker_new(loader, &successor) < 0) {
+        free(answer);
+        return;
+    }
+    if (!worker_claim(worker, worker->watched)) { /* it has come back */
+        free(answer);
+        worker_end(successor);
+        return;
+    }
+    *answer = answer_of(worker->watched);
+    job_push(&loader->done, answer);
+    pass_on(loader, successor, worker->watched, worker->rest);
+    pass_on(loader, successor, worker->watched, job_take_all(&worker->todo));
+    worker->next = loader->lost;
+    loader->lost = worker;
+    *slot = successor;
+    loader->patience = MAX(loader->patience / 2, MIN(loader->patience, (unsigned)PATIENCE_MIN_MS / LOOK_MS));
+}
+
+void loader_look(struct loader *loader) {
+    uint64_t now = clock_read(CLOCK_MONOTONIC);
+    if (!loader->pending || now - loader->looked < (uint64_t)LOOK_MS * 1000000)
+        return;
+    loader->looked = now;
+    for (size_t i = 0; i < WORKERS; i++)
+        if (worker_hangs(loader->workers[i], loader->patience))
+            give_up(loader, &loader->workers[i]);
 }
 
 /* ---- the drain's side ------------------------------------------------------------------------------------------------------------ */
 
 static bool is_slow(const struct loader_job *job) {
-    return job->task == LOADER_BUILD || job->task == LOADER_JIT_END || job->task == LOADER_KALLSYMS;
+    return job->task == LOADER_BUILD || job->task == LOADER_JIT_END || job->task == LOADER_NAMES;
 }
 
 void loader_submit(struct loader *loader, struct loader_job *job) {
-    struct worker *worker = &loader->workers[is_slow(job) ? BUILDER : OPENER];
     loader->pending++;
-    job_push(&worker->todo, job);
-    sem_post(&worker->submitted);
+    worker_submit(loader->workers[is_slow(job) ? BUILDER : OPENER], job);
 }
 
 struct loader_job *loader_take(struct loader *loader) {
@@ -201,22 +259,26 @@ size_t loader_pending(const struct loader *loader) {
     return loader->pending;
 }
 
+/* False: it took longer than LOOK_MS. */
+static bool wait_for(sem_t *semaphore) {
+    uint64_t end = clock_read(CLOCK_MONOTONIC) + (uint64_t)LOOK_MS * 1000000;
+    struct timespec until = {.tv_sec = (time_t)(end / 1000000000), .tv_nsec = (long)(end % 1000000000)};
+    int r;
+    while ((r = sem_clockwait(semaphore, CLOCK_MONOTONIC, &until)) < 0 && errno == EINTR)
+        ;
+    return r == 0;
+}
+
 void loader_wait(struct loader *loader) {
-    while (!atomic_load_explicit(&loader->done.top, memory_order_relaxed) && loader->pending)
-        (void)sem_wait(&loader->finished); /* posts of jobs taken long ago only make it look again */
+    /* Posts of jobs taken long ago only make it look again. */
+    while (!atomic_load_explicit(&loader->done.top, memory_order_relaxed) && loader->pending && wait_for(&loader->finished))
+        ;
+    loader_look(loader);
 }
 
-static int worker_start(struct worker *worker, struct loader *loader) {
-    worker->loader = loader;
-    if (sem_init(&worker->submitted, 0, 0) < 0)
-        return -errno;
-    int r = pthread_create(&worker->thread, NULL, worker_run, worker);
-    worker->is_running = !r;
-    return -r;
-}
+/* ---- life and death -------------------------------------------------------------------------------------------------------------- */
 
-static void drop_all(struct job_stack *stack, void (*drop)(void *context, struct loader_job *job), void *context) {
-    struct loader_job *job = job_take_all(stack);
+static void drop_all(struct loader_job *job, void (*drop)(void *context, struct loader_job *job), void *context) {
     while (job) {
         struct loader_job *next = job->next;
         drop(context, job);
@@ -224,22 +286,53 @@ static void drop_all(struct job_stack *stack, void (*drop)(void *context, struct
     }
 }
 
-void loader_free(struct loader *loader, void (*drop)(void *context, struct loader_job *job), void *context) {
-    if (!loader)
-        return;
-    for (size_t i = 0; i < WORKERS; i++) {
-        struct worker *worker = &loader->workers[i];
-        if (!worker->is_running)
+/* False: it hangs. */
+static bool worker_stop(struct loader *loader, struct worker *worker, void (*drop)(void *context, struct loader_job *job), void *context) {
+    atomic_store_explicit(&worker->stop, true, memory_order_relaxed);
+    sem_post(&worker->submitted);
+    while (!wait_for(&worker->ended))
+        if (worker_hangs(worker, loader->patience) && worker_claim(worker, worker->watched)) {
+            drop_all(worker->rest, drop, context);
+            drop_all(job_take_all(&worker->todo), drop, context);
+            return false;
+        }
+    pthread_join(worker->thread, NULL);
+    drop_all(job_take_all(&worker->todo), drop, context);
+    worker_free(worker);
+    return true;
+}
+
+/* Those that have come back meanwhile go; false: some have not. */
+static bool free_lost(struct loader *loader, void (*drop)(void *context, struct loader_job *job), void *context) {
+    for (struct worker **link = &loader->lost, *worker; (worker = *link);) {
+        if (sem_trywait(&worker->ended) < 0) {
+            link = &worker->next;
             continue;
-        atomic_store_explicit(&worker->stop, true, memory_order_relaxed);
-        sem_post(&worker->submitted);
+        }
+        *link = worker->next;
         pthread_join(worker->thread, NULL);
-        sem_destroy(&worker->submitted);
-        drop_all(&worker->todo, drop, context);
+        drop(context, worker->watched);
+        worker_free(worker);
     }
-    drop_all(&loader->done, drop, context);
+    return !loader->lost;
+}
+
+bool loader_free(struct loader *loader, void (*drop)(void *context, struct loader_job *job), void *context) {
+    if (!loader)
+        return true;
+    for (size_t i = 0; i < WORKERS; i++) {
+        struct worker *worker = TAKE_POINTER(loader->workers[i]);
+        if (!worker || worker_stop(loader, worker, drop, context))
+            continue;
+        worker->next = loader->lost;
+        loader->lost = worker;
+    }
+    if (!free_lost(loader, drop, context))
+        return false;
+    drop_all(job_take_all(&loader->done), drop, context);
     sem_destroy(&loader->finished);
     free(loader);
+    return true;
 }
 
 static void drop_nothing(void *context, struct loader_job *job) {
@@ -247,23 +340,18 @@ static void drop_nothing(void *context, struct loader_job *job) {
     free(job);
 }
 
-int loader_new(const char *root, struct loader **ret) {
+int loader_new(const char *root, unsigned patience_ms, struct loader **ret) {
     struct loader *loader = calloc(1, sizeof *loader);
     if (!loader)
         return -ENOMEM;
     loader->root = root;
+    loader->patience = (patience_ms ? patience_ms : PATIENCE_MS) / LOOK_MS;
     sem_init(&loader->finished, 0, 0);
-
-    /* The program's signals are the drain's business. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     int r = 0;
     for (size_t i = 0; i < WORKERS && !r; i++)
-        r = worker_start(&loader->workers[i], loader);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+        r = worker_new(loader, &loader->workers[i]);
     if (r < 0) {
-        loader_free(loader, drop_nothing, NULL);
+        (void)loader_free(loader, drop_nothing, NULL);
         return r;
     }
     *ret = loader;

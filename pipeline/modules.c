@@ -14,13 +14,14 @@ static void submit(struct pipeline *p, struct loader_job job) {
         p->error = -ENOMEM;
         if (job.module) {
             struct pipeline_module *module = p->modules.items[job.module->id];
-            module->is_opening = module->is_building = false;
+            module->is_opening = module->is_building = module->is_naming = false;
         }
         if (job.maps)
             job.maps->is_pending = false;
         process_maps_unref(job.maps);
         process_space_unref(job.space);
         free(job.addresses);
+        free(job.names);
         return;
     }
     *copy = job;
@@ -53,7 +54,8 @@ void pipeline_module_seen(struct pipeline *p, struct process_module *module, uin
     if (module->kind != PROCESS_MODULE_FILE && module->kind != PROCESS_MODULE_VDSO)
         return;
     enum process_module_state state = process_module_state(module);
-    if (own->is_opening || own->attempts >= OPEN_ATTEMPTS || (state != PROCESS_MODULE_UNOPENED && state != PROCESS_MODULE_FAILED))
+    if (own->is_lost || own->is_opening || own->attempts >= OPEN_ATTEMPTS ||
+        (state != PROCESS_MODULE_UNOPENED && state != PROCESS_MODULE_FAILED))
         return;
     own->attempts++;
     own->is_opening = true;
@@ -68,6 +70,8 @@ void pipeline_module_seen(struct pipeline *p, struct process_module *module, uin
 }
 
 static void jit_submit(struct pipeline *p, struct loader_job job) {
+    if (job.jit->is_lost)
+        return;
     job.jit->opening++;
     submit(p, job);
 }
@@ -98,7 +102,12 @@ void pipeline_jit_dump_seen(struct pipeline *p, struct process_space *space, con
 
 void pipeline_jit_ask(struct pipeline *p, struct process_space *space) {
     struct jit *jit = space->anonymous ? p->modules.items[space->anonymous->id]->jit : NULL;
-    if (!jit || !jit->is_touched || jit->is_asked || !p->options.is_live)
+    if (jit && p->options.is_live)
+        pipeline_jit_names_ask(p, jit);
+}
+
+void pipeline_jit_names_ask(struct pipeline *p, struct jit *jit) {
+    if (!jit->is_touched || jit->is_asked || jit->is_lost)
         return;
     jit->is_asked = true;
     if (!jit->opening)
@@ -107,7 +116,7 @@ void pipeline_jit_ask(struct pipeline *p, struct process_space *space) {
 
 static void jit_opened(struct pipeline *p, struct jit *jit) {
     jit->opening--;
-    if (!jit->opening && jit->is_asked)
+    if (!jit->opening && jit->is_asked && !jit->is_lost)
         submit(p, (struct loader_job){.task = LOADER_JIT_END, .jit = jit});
 }
 
@@ -115,7 +124,8 @@ bool pipeline_maps_ask(struct pipeline *p, struct process_space *space) {
     if (!p->options.is_live)
         return false;
     p->counts.reread_processes++;
-    submit(p, (struct loader_job){.task = LOADER_MAPS, .space = process_space_ref(space), .maps = process_maps_ref(space->maps)});
+    submit(p, (struct loader_job){
+                  .task = LOADER_MAPS, .pid = space->pid, .space = process_space_ref(space), .maps = process_maps_ref(space->maps)});
     return true;
 }
 
@@ -147,10 +157,30 @@ void pipeline_kernel_ask(struct pipeline *p) {
 }
 
 void pipeline_tables_ask(struct pipeline *p, struct pipeline_module *module) {
-    if (module->is_building || module->is_unbuildable)
+    if (module->is_building || module->is_unbuildable || module->is_lost)
         return;
     module->is_building = true;
     submit(p, (struct loader_job){.task = LOADER_BUILD, .module = module->module});
+}
+
+int pipeline_names_ask(struct pipeline *p, struct pipeline_module *module, const struct pipeline_address *addresses, size_t count) {
+    struct loader_job job = {.task = LOADER_NAMES,
+                             .module = module->module,
+                             .addresses = malloc(count * sizeof *job.addresses),
+                             .count = count,
+                             .names = calloc(1, sizeof *job.names)};
+    if (!job.addresses || !job.names) {
+        free(job.addresses);
+        free(job.names);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < count; i++)
+        job.addresses[i] = addresses[i].address;
+    job.names->inlines = p->options.inlines;
+    module->is_naming = true;
+    module->names = job.names;
+    submit(p, job);
+    return p->error;
 }
 
 /* ---- the answers ----------------------------------------------------------------------------------------------------------------- */
@@ -159,7 +189,7 @@ void pipeline_tables_ask(struct pipeline *p, struct pipeline_module *module) {
 static void module_update(struct pipeline *p, const struct pipeline_module *own) {
     const struct process_module *module = own->module;
     const struct elf_build_id *id = &module->identity.build_id;
-    if (process_module_state(module) == PROCESS_MODULE_OPEN)
+    if (!own->is_lost && process_module_state(module) == PROCESS_MODULE_OPEN)
         id = &elf_image_info(module->image)->build_id;
     struct recording_module row = {.kind = module->kind == PROCESS_MODULE_VDSO ? MODULE_VDSO : MODULE_FILE,
                                    .flags = own->flags,
@@ -170,7 +200,7 @@ static void module_update(struct pipeline *p, const struct pipeline_module *own)
 }
 
 static void module_opened(struct pipeline *p, struct pipeline_module *own, bool is_stripped) {
-    enum process_module_state state = process_module_state(own->module);
+    enum process_module_state state = own->is_lost ? PROCESS_MODULE_FAILED : process_module_state(own->module);
     own->is_opening = false;
     bool was_unopened = own->flags & MODULE_NOT_OPENED;
     own->flags = 0;
@@ -191,7 +221,7 @@ static void module_built(struct pipeline *p, struct pipeline_module *own, struct
     own->is_building = false;
     own->is_unbuildable = !tables;
     atomic_store_explicit(&own->tables, tables, memory_order_release); /* acquired by whoever walks */
-    if (!tables || !unwind_module_info(tables)->fdes) {
+    if (!own->is_lost && (!tables || !unwind_module_info(tables)->fdes)) {
         own->flags |= MODULE_NO_CFI;
         module_update(p, own);
     }
@@ -213,11 +243,55 @@ static void maps_read(struct pipeline *p, struct loader_job *job) {
     free(job->text);
 }
 
+static void names_free(struct loader_names *names) {
+    if (names->symbols)
+        symbol_module_close(names->symbols);
+    vec_free(&names->lengths);
+    vec_free(&names->locations);
+    free(names);
+}
+
+static void write_names(struct pipeline *p, const struct loader_job *job) {
+    const struct recording_location *locations = job->names->locations.items;
+    for (size_t i = 0; i < job->names->lengths.count; i++) {
+        uint32_t count = job->names->lengths.items[i];
+        recording_add_symbol(
+            p->writer,
+            &(struct recording_symbol){.module = job->module->id, .address = job->addresses[i], .count = count, .locations = locations});
+        locations += count;
+    }
+    p->counts.mangled_names += job->names->mangled;
+    if (job->names->error == -ENOMEM)
+        p->error = -ENOMEM;
+}
+
+static void module_named(struct pipeline *p, struct pipeline_module *own, const struct loader_job *job) {
+    own->is_naming = false;
+    own->names = NULL;
+    if (job->is_given_up)
+        return;
+    write_names(p, job);
+    names_free(job->names);
+    elf_image_unload(own->module->image);
+}
+
+/* A thread hangs in it: it is as if it could not be opened, or read further, and nobody may touch it again. */
+static void give_up(struct pipeline *p, const struct loader_job *job) {
+    p->counts.given_up++;
+    recording_set(p->writer, "did not answer", job->module ? job->module->path : job->jit ? "the names of JIT code" : "/proc");
+    if (job->jit)
+        job->jit->is_lost = true;
+    else if (job->module)
+        p->modules.items[job->module->id]->is_lost = true;
+}
+
 void pipeline_take_jobs(struct pipeline *p) {
     struct loader_job *job = loader_take(p->loader);
     while (job) {
         struct loader_job *next = job->next;
         p->is_backlog_due = true;
+        if (job->is_given_up)
+            give_up(p, job);
         if (job->task == LOADER_OPEN)
             module_opened(p, p->modules.items[job->module->id], job->is_stripped);
         else if (job->task == LOADER_BUILD)
@@ -226,6 +300,8 @@ void pipeline_take_jobs(struct pipeline *p) {
             maps_read(p, job);
         else if (job->task == LOADER_JIT_BEGIN || job->task == LOADER_JIT_DUMP)
             jit_opened(p, job->jit);
+        else if (job->task == LOADER_NAMES)
+            module_named(p, p->modules.items[job->module->id], job);
         else if (job->task == LOADER_KALLSYMS)
             p->kernel_symbols = job->symbols;
         free(job->addresses);
@@ -249,6 +325,8 @@ int pipeline_settle(struct pipeline *p) {
 void pipeline_drop_job(void *context, struct loader_job *job) {
     (void)context;
     unwind_module_free(job->tables);
+    if (job->names)
+        names_free(job->names);
     if (job->symbols)
         symbol_table_free(job->symbols);
     process_maps_unref(job->maps);

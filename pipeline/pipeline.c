@@ -33,19 +33,20 @@ int pipeline_new(const struct pipeline_options *options, struct recording_writer
     if (!r)
         r = unwinder_new(&p->unwinder);
     if (!r)
-        r = loader_new(p->options.root, &p->loader);
+        r = loader_new(p->options.root, p->options.patience_ms, &p->loader);
     if (r < 0) {
-        pipeline_free(p);
+        (void)pipeline_free(p);
         return r;
     }
     *ret = p;
     return 0;
 }
 
-void pipeline_free(struct pipeline *p) {
+bool pipeline_free(struct pipeline *p) {
     if (!p)
-        return;
-    loader_free(p->loader, pipeline_drop_job, NULL);
+        return true;
+    if (!loader_free(p->loader, pipeline_drop_job, NULL))
+        return false;
     while (p->backlog.first)
         backlog_entry_free(p->table, backlog_take(&p->backlog, &p->backlog.first));
     if (p->table)
@@ -65,6 +66,7 @@ void pipeline_free(struct pipeline *p) {
     vec_free(&p->touched);
     vec_free(&p->to_read);
     free(p);
+    return true;
 }
 
 int pipeline_add_source(struct pipeline *p, struct raw_source *source) {
@@ -76,6 +78,7 @@ size_t pipeline_backlog(const struct pipeline *p) {
 }
 
 static int take_answers(struct pipeline *p) {
+    loader_look(p->loader);
     pipeline_take_jobs(p);
     if (!p->is_backlog_due)
         return p->error;

@@ -30,6 +30,7 @@ struct pipeline_options {
     const char *root;     /* put before module paths when not live ("--symfs"); "" otherwise */
     size_t backlog_bytes; /* 0: 32 MiB */
     size_t intern_nodes;  /* cap of the stack tree before a new epoch; 0: 4 Mi */
+    unsigned patience_ms; /* with files that do not answer; 0: 5,000 */
     bool inlines;         /* resolve inline chains and lines at the end */
 };
 
@@ -52,6 +53,7 @@ struct pipeline_counts {
     uint64_t complete_proved;                /* complete, and no frame guessed, inferred or continued */
     uint64_t reread_processes;
     uint64_t modules, modules_not_opened;
+    uint64_t given_up;      /* modules and JIT maps in which the loader hung */
     uint64_t mangled_names; /* of modules: they had no readable form, or one too long */
     uint64_t processes, threads;
     uint64_t epochs;
@@ -66,7 +68,10 @@ struct pipeline;
 
 /* The writer stays the caller's, who closes it after pipeline_free. Starts the loader thread. */
 int pipeline_new(const struct pipeline_options *options, struct recording_writer *writer, struct pipeline **ret);
-void pipeline_free(struct pipeline *p);
+
+/* False: a thread of the loader hangs in a file that does not answer, so nothing was freed; the program ends by _exit when it has nothing
+ * else to do. May be tried again. */
+bool pipeline_free(struct pipeline *p);
 
 /* Sources stay the caller's and must outlive the pipeline. */
 int pipeline_add_source(struct pipeline *p, struct raw_source *source);

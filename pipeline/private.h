@@ -32,7 +32,9 @@ struct pipeline_module {
     struct jit *jit;                        /* PROCESS_MODULE_ANONYMOUS */
     uint32_t flags;                         /* MODULE_*, as written */
     uint8_t attempts;                       /* to open it */
-    bool is_opening, is_building, is_unbuildable;
+    bool is_opening, is_building, is_unbuildable, is_naming;
+    bool is_lost;               /* the loader has given it up: not to be touched */
+    struct loader_names *names; /* while is_naming: to be watched */
 };
 
 /* The stack a thread was last seen with, root first: node[i] is the path frame[0..i]. What a new stack has in common with it needs no
@@ -99,6 +101,12 @@ void pipeline_jit_dump_seen(struct pipeline *p, struct process_space *space, con
 /* Asks for the names of a space's JIT code, if any of it was seen running. */
 void pipeline_jit_ask(struct pipeline *p, struct process_space *space);
 
+/* Asks for the names of a JIT, likewise. */
+void pipeline_jit_names_ask(struct pipeline *p, struct jit *jit);
+
+/* Asks for the names of an open module's addresses (module->is_naming until they are written). 0 or -ENOMEM. */
+int pipeline_names_ask(struct pipeline *p, struct pipeline_module *module, const struct pipeline_address *addresses, size_t count);
+
 /* Asks for the maps of a space, whose maps will be pending. False: cannot be. */
 bool pipeline_maps_ask(struct pipeline *p, struct process_space *space);
 
@@ -111,7 +119,7 @@ void pipeline_tables_ask(struct pipeline *p, struct pipeline_module *module);
 /* Takes over what the loader has done. */
 void pipeline_take_jobs(struct pipeline *p);
 
-/* Waits until the loader has nothing more to do, and lets those go on who waited for it. */
+/* Waits until the loader has nothing more to do (or has been given up), and lets those go on who waited for it. */
 int pipeline_settle(struct pipeline *p);
 
 void pipeline_drop_job(void *context, struct loader_job *job);

@@ -7,6 +7,11 @@
 
 #include "pipeline/private.h"
 
+/* A file of which even the headers may not be touched counts as one that could not be opened. */
+static enum process_module_state state_of(const struct pipeline *p, const struct process_module *module) {
+    return p->modules.items[module->id]->is_lost ? PROCESS_MODULE_FAILED : process_module_state(module);
+}
+
 /* Where run-time addresses of a mapping lie in the module's headers. */
 static bool mapping_bias(const struct process_mapping *mapping, uint64_t *ret) {
     return elf_image_bias(mapping->module->image, mapping->origin, mapping->origin_length, mapping->offset, ret);
@@ -65,7 +70,7 @@ void pipeline_space_find(void *context, uint64_t pc, struct unwind_place *ret) {
         find_anonymous(walk, module, ret);
         return;
     }
-    switch (process_module_state(module)) {
+    switch (state_of(walk->p, module)) {
     case PROCESS_MODULE_OPEN:
         find_open(walk, mapping, ret);
         break;
@@ -93,7 +98,7 @@ int pipeline_space_read(void *context, uint64_t address, void *to, size_t length
     const struct process_mapping *mapping = process_maps_find(walk->maps, address);
     uint64_t bias;
     if (mapping && length <= mapping->end - address && mapping->module->kind != PROCESS_MODULE_ANONYMOUS &&
-        process_module_state(mapping->module) == PROCESS_MODULE_OPEN && mapping_bias(mapping, &bias)) {
+        state_of(walk->p, mapping->module) == PROCESS_MODULE_OPEN && mapping_bias(mapping, &bias)) {
         const uint8_t *bytes = elf_image_bytes(mapping->module->image, address - bias, length);
         if (bytes) {
             memcpy(to, bytes, length);

@@ -5,8 +5,6 @@
 
 #include "pipeline/private.h"
 
-enum { PROGRESS_EVERY = 64 };
-
 /* ---- which addresses ------------------------------------------------------------------------------------------------------------- */
 
 static int compare_addresses(const void *a, const void *b) {
@@ -46,54 +44,46 @@ struct naming {
     size_t done;
 };
 
-static bool report(struct naming *naming) {
-    if (!naming->progress || naming->done % PROGRESS_EVERY)
-        return true;
-    return naming->progress(naming->context, naming->done, naming->p->touched.count);
+/* `more`: of the module at work. */
+static bool report(const struct naming *naming, size_t more) {
+    return !naming->progress || naming->progress(naming->context, naming->done + more, naming->p->touched.count);
 }
 
-static void write_chain(struct naming *naming, const struct pipeline_address *at, const struct symbol_frame *chain, size_t count) {
-    struct recording_location locations[SYMBOL_CHAIN_MAX];
-    for (size_t i = 0; i < count; i++)
-        locations[i] = (struct recording_location){
-            .function = chain[i].function, .file = chain[i].file, .line = chain[i].line, .is_inlined = chain[i].is_inlined};
-    recording_add_symbol(
-        naming->p->writer,
-        &(struct recording_symbol){.module = at->module, .address = at->address, .count = (uint32_t)count, .locations = locations});
-}
-
-static int name_file(struct naming *naming, const struct process_module *module, const struct pipeline_address *items, size_t count) {
+static int name_file(struct naming *naming, struct pipeline_module *own, const struct pipeline_address *items, size_t count) {
     struct pipeline *p = naming->p;
-    struct symbol_options options = {.inlines = p->options.inlines, .root = p->options.root};
-    struct symbol_module *symbols;
-    int r = symbol_module_open(module->image, module->path, &options, &symbols);
-    if (r < 0) {
-        naming->done += count;
-        return r == -ENOMEM ? r : 0;
-    }
-    for (size_t i = 0; !r && i < count; i++, naming->done++) {
-        struct symbol_frame chain[SYMBOL_CHAIN_MAX];
-        int length = symbol_module_find(symbols, items[i].address, chain, ARRAY_SIZE(chain));
-        write_chain(naming, &items[i], chain, length > 0 ? (size_t)length : 0);
-        if (!report(naming))
+    if (!report(naming, 0))
+        return -ECANCELED;
+    int r = pipeline_names_ask(p, own, items, count);
+    while (!r && own->is_naming) {
+        loader_wait(p->loader);
+        pipeline_take_jobs(p);
+        if (own->is_naming && !report(naming, atomic_load_explicit(&own->names->done, memory_order_relaxed)))
             r = -ECANCELED;
     }
-    p->counts.mangled_names += symbol_module_mangled(symbols);
-    symbol_module_close(symbols);
-    elf_image_unload(module->image);
-    return r;
+    while (own->is_naming) { /* what is known by now is kept */
+        atomic_store_explicit(&own->names->stop, true, memory_order_relaxed);
+        loader_wait(p->loader);
+        pipeline_take_jobs(p);
+    }
+    naming->done += count;
+    return r ? r : p->error;
+}
+
+static void write_entry(const struct naming *naming, const struct symbol_table *table, const struct pipeline_address *at) {
+    struct recording_location location = {0};
+    const char *module;
+    uint64_t start;
+    bool is_found = table && symbol_table_find(table, at->address, &location.function, &module, &start);
+    recording_add_symbol(naming->p->writer, &(struct recording_symbol){
+                                                .module = at->module, .address = at->address, .count = is_found, .locations = &location});
 }
 
 static int name_table(struct naming *naming, const struct symbol_table *table, const struct pipeline_address *items, size_t count) {
-    for (size_t i = 0; i < count; i++, naming->done++) {
-        struct symbol_frame frame = {0};
-        const char *module;
-        uint64_t start;
-        bool is_found = table && symbol_table_find(table, items[i].address, &frame.function, &module, &start);
-        write_chain(naming, &items[i], &frame, is_found);
-        if (!report(naming))
-            return -ECANCELED;
-    }
+    if (!report(naming, 0))
+        return -ECANCELED;
+    for (size_t i = 0; i < count; i++)
+        write_entry(naming, table, &items[i]);
+    naming->done += count;
     return 0;
 }
 
@@ -103,13 +93,11 @@ static int name_module(struct naming *naming, const struct pipeline_address *ite
     case PROCESS_MODULE_KERNEL:
         return name_table(naming, naming->p->kernel_symbols, items, count); /* without it the rows say that nothing is known */
     case PROCESS_MODULE_ANONYMOUS:
-        if (own->jit)
-            jit_load(own->jit); /* of a process that still runs */
-        return name_table(naming, own->jit ? own->jit->table : NULL, items, count);
+        return name_table(naming, own->jit && !own->jit->is_lost ? own->jit->table : NULL, items, count);
     case PROCESS_MODULE_FILE:
     case PROCESS_MODULE_VDSO:
-        if (process_module_state(own->module) == PROCESS_MODULE_OPEN)
-            return name_file(naming, own->module, items, count);
+        if (!own->is_lost && process_module_state(own->module) == PROCESS_MODULE_OPEN)
+            return name_file(naming, own, items, count);
         break;
     }
     naming->done += count;
@@ -130,9 +118,19 @@ static int name_side(struct naming *naming, bool is_kernel) {
     return r;
 }
 
+/* The maps of processes that still run, and the dumps of an import. */
+static void ask_for_jits(struct pipeline *p) {
+    for (size_t i = 0; i < p->modules.count; i++)
+        if (p->modules.items[i]->jit)
+            pipeline_jit_names_ask(p, p->modules.items[i]->jit);
+}
+
 int pipeline_symbolise(struct pipeline *p, bool (*progress)(void *context, size_t done, size_t total), void *context) {
     struct naming naming = {.p = p, .progress = progress, .context = context};
-    int r = pipeline_settle(p); /* JIT maps may be on their way */
+    int r = pipeline_settle(p); /* what is to be opened of a JIT is, and maybe its names are on their way */
+    ask_for_jits(p);
+    if (!r)
+        r = pipeline_settle(p);
     if (!r)
         r = pipeline_touch(p);
     if (r < 0)

@@ -189,7 +189,7 @@ int import_run(const struct options *options) {
         return EXIT_OURS;
     }
     error = import_all(&i);
-    pipeline_free(i.pipeline);
+    bool is_whole = pipeline_free(i.pipeline);
     if (i.writer)
         (void)recording_close(i.writer, NULL);
     if (i.source)
@@ -197,5 +197,8 @@ int import_run(const struct options *options) {
     if (i.file)
         perf_data_close(i.file);
     signals_close(&i.signals);
-    return error < 0 ? EXIT_OURS : EXIT_SUCCESS;
+    int status = error < 0 ? EXIT_OURS : EXIT_SUCCESS;
+    if (!is_whole) /* a thread hangs, and must not be waited for */
+        _exit(status);
+    return status;
 }

@@ -317,9 +317,9 @@ static int finish(struct recorder *r) {
     return error;
 }
 
-static void close_all(struct recorder *r) {
-    if (r->pipeline)
-        pipeline_free(r->pipeline);
+/* False: a thread hangs, and must not be waited for. */
+static bool close_all(struct recorder *r) {
+    bool is_whole = pipeline_free(r->pipeline);
     if (r->writer)
         (void)recording_close(r->writer, NULL);
     scope_service_close(&r->scopes);
@@ -329,6 +329,7 @@ static void close_all(struct recorder *r) {
     if (r->epoll >= 0)
         close(r->epoll);
     signals_close(&r->signals);
+    return is_whole;
 }
 
 /* As the target ended, so do we. */
@@ -348,7 +349,7 @@ static int run_forked(struct recorder *r) {
     int error = launch_go(&r->launch, r->environment.items);
     if (error > 0) {
         message("cannot execute %s: %s", r->options->command[0], strerror(error));
-        pipeline_free(TAKE_POINTER(r->pipeline));
+        (void)pipeline_free(TAKE_POINTER(r->pipeline));
         discard_recording(r);
         return launch_exit_status(error);
     }
@@ -375,6 +376,10 @@ int recorder_run(const struct options *options) {
         return EXIT_OURS;
     }
     int status = run_forked(&r);
-    close_all(&r);
-    return status < 0 ? exit_as(r.target.status) : status;
+    bool is_whole = close_all(&r);
+    if (status < 0)
+        status = exit_as(r.target.status);
+    if (!is_whole)
+        _exit(status);
+    return status;
 }

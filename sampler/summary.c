@@ -55,6 +55,7 @@ static void put_losses(const struct summary *s, struct buffer *b) {
     put_item(b, start, c->elided_frames, "frames cut from deep stacks");
     put_item(b, start, c->unknown_frames, "frames in no known module");
     put_item(b, start, c->modules_not_opened, "modules not opened");
+    put_item(b, start, c->given_up, "files that did not answer");
     put_item(b, start, c->reread_processes, "processes read again");
     put_item(b, start, s->engine->skipped_cpus, "CPUs not recorded");
     put_item(b, start, c->switches_lost, "context switches lost");

@@ -5,10 +5,12 @@ be read. That no stack is wrong cannot be asked where the tables lie."""
 
 import os
 import random
+import shutil
 import signal
 import struct
 
-from harness import check, equal, main, need, test
+from fuse import Mount
+from harness import Skip, check, equal, main, need, test, wait_for, where
 
 SECONDS = "0.4"
 # A mapping that is never run, and CPU time besides: what the recorder opens is what the path leads to by then.
@@ -136,20 +138,75 @@ def _(run):
 @test("a library that is cut short while it runs ends its program, and not the recorder")
 def _(run):
     need("python3")
-    library = run.path("libplugin.so")
-    run.run("cp", run.program("libmany.so"), library)
+    library = run.path("libplugin-a.so")
+    run.run("cp", run.program("libplugin-a.so"), library)
     script = run.write("cut.py", """
 import ctypes, os, sys, time
 library = ctypes.CDLL(sys.argv[1])
 end = time.process_time() + .4
 while time.process_time() < end:
-    library.many_0()
+    library.entry_a()
 os.truncate(sys.argv[1], 0)
 while True:
-    library.many_0()
+    library.entry_a()
 """)
     run.record("python3", script, library, options=("-F", "999"), status=-signal.SIGBUS)
-    check(run.folded(), "no samples")
+    report = run.report()
+    check("# incomplete" not in report, "the recorder died of it too:\n" + report)
+    check("libplugin-a.so" in report, "no sample in the library:\n" + report)
+
+
+# Runs code of a library and, when the mount it lies on is dead, touches it no more.
+ON_MOUNT = """
+import ctypes, os, sys, time
+library = ctypes.CDLL(sys.argv[1])
+end = time.process_time() + .4
+while time.process_time() < end:
+    library.entry_a()
+open("ran", "w").close()
+while not os.path.exists("dead"):
+    time.sleep(.01)
+os._exit(7)
+"""
+
+
+def on_dead_mount(run, die):
+    """Records, and calls `die(mount)` when the library has run. The recording is whole while the mount is still dead."""
+    need("python3", "objcopy")
+    library = run.path("libplugin-a.so")  # with symbols on pages of their own, which nobody reads before the end
+    run.run("objcopy", *(f"--add-symbol=filler_{i}=.text:{i},function,local" for i in range(600)), run.program("libplugin-a.so"), library)
+    try:
+        mount = Mount(run.path("mount"), {"libplugin-a.so": library})
+    except OSError as error:
+        raise Skip(f"no file system of our own can be mounted here: {error}") from None
+    with mount:
+        recorder = run.start(where.record, "-o", "cprof.data", "-F", "999", "--", "python3", run.write("run.py", ON_MOUNT), run.path("mount/libplugin-a.so"))
+        wait_for(lambda: os.path.exists(run.path("ran")), "the library has run", 120)
+        die(mount)
+        run.write("dead", "")
+        text = ""
+        while "not whole: " not in text:  # the recorder's last words, when the file is closed
+            line = recorder.stderr.readline()
+            check(line, "no summary: " + text)
+            text += line
+        shutil.copy(run.path("cprof.data"), run.path("copy.data"))
+        if die == Mount.stop:
+            recorder.wait(timeout=120)
+    equal(recorder.wait(timeout=120), 7, "exit status")
+    check("1 files that did not answer" in text, text)
+    report = run.report(data="copy.data")
+    check("files that did not answer 1" in report and "# incomplete" not in report, report)
+    check("libplugin-a.so" in report, report)
+
+
+@test("a library on a mount that takes no requests any more", root=True)
+def _(run):
+    on_dead_mount(run, Mount.stop)
+
+
+@test("a library on a mount that takes requests and answers none", root=True)
+def _(run):
+    on_dead_mount(run, Mount.die)
 
 
 main()

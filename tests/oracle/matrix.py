@@ -34,7 +34,7 @@ CASES = (
     ("separate debug files, split DWARF, stripped, mini symbols", "plain-stripped plain-split-dwarf", "unit elf-debugfile, elf-lines, symbol-module", PARTLY, "no debuginfod"),
     ("huge binaries", "g++ clang", "bench-unwind: libLLVM, 981,194 rows", EXACT, "built when first met, once for all processes; no cache on disk"),
     ("deleted or replaced files", "", "e2e-chains, e2e-hostile, unit process-open", PARTLY,
-     "a file that is cut short in place loses its names; one on a mount that no longer answers holds up the recorder's end"),
+     "a file that is cut short in place loses its names, and one on a mount that no longer answers, after 5 s; where the mount's server has taken a request, the kernel lets the recorder's process go only with the mount"),
     ("containers", "", "unit process-open, pipeline-jit; e2e-signal for seccomp", PARTLY, "/proc/PID/root, inodes of overlays, inner pids; no test starts a container"),
     ("clocks", "", "unit pipeline-merge, e2e-recording", EXACT, "CLOCK_MONOTONIC throughout"),
     ("a machine without PMU, perf_event_paranoid", "", "all e2e tests, as root and as an ordinary user", EXACT, "this machine has none; no correction of skid"),

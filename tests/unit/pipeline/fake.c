@@ -83,14 +83,22 @@ struct unwind_module {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static bool is_held;
+static bool holds_builds, holds_names;
 static size_t builds, memo_hits;
 
-void fake_hold_builds(bool hold) {
+static void set_hold(bool *what, bool hold) {
     pthread_mutex_lock(&lock);
-    is_held = hold;
+    *what = hold;
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&lock);
+}
+
+void fake_hold_builds(bool hold) {
+    set_hold(&holds_builds, hold);
+}
+
+void fake_hold_names(bool hold) {
+    set_hold(&holds_names, hold);
 }
 
 size_t fake_builds(void) {
@@ -107,7 +115,7 @@ size_t fake_memo_hits(void) {
 int unwind_module_build(struct elf_image *image, struct elf_image *debug, struct unwind_module **ret) {
     (void)image, (void)debug;
     pthread_mutex_lock(&lock);
-    while (is_held)
+    while (holds_builds)
         pthread_cond_wait(&changed, &lock);
     builds++;
     pthread_mutex_unlock(&lock);
@@ -253,6 +261,10 @@ void symbol_module_close(struct symbol_module *module) {
 
 int symbol_module_find(struct symbol_module *module, uint64_t svma, struct symbol_frame *chain, size_t capacity) {
     (void)capacity;
+    pthread_mutex_lock(&lock);
+    while (holds_names && svma == FAKE_HELD_NAME)
+        pthread_cond_wait(&changed, &lock);
+    pthread_mutex_unlock(&lock);
     snprintf(module->name, sizeof module->name, "f_%llx", (unsigned long long)svma);
     chain[0] = (struct symbol_frame){.function = module->name};
     return 1;

@@ -14,6 +14,10 @@
 /* While set, unwind_module_build blocks. */
 void fake_hold_builds(bool hold);
 
+/* While set, whoever asks for the name of this address (of any module) blocks. */
+enum { FAKE_HELD_NAME = 0x123 };
+void fake_hold_names(bool hold);
+
 /* How many times unwind_module_build was called. */
 size_t fake_builds(void);
 

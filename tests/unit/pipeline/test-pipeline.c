@@ -317,7 +317,8 @@ TEST(a_round_takes_only_what_is_old_enough) {
 
 static bool stop_at_once(void *context, size_t done, size_t total) {
     *(size_t *)context = total;
-    return !done;
+    (void)done;
+    return false;
 }
 
 TEST(symbolising_can_be_stopped) {
@@ -339,8 +340,93 @@ TEST(symbolising_can_be_stopped) {
     CHECK_EQ(recording_close(stage.writer, &size), 0);
     CHECK_EQ(recording_open(stage.path, &r, &damage), 0);
     CHECK_EQ(r->sample_count, 500);
-    CHECK(r->symbols.count < 500);
+    CHECK_EQ(r->symbols.count, 0);
     CHECK(r->is_complete);
+    stage_end(&stage, r);
+}
+
+/* ---- files that do not answer ---------------------------------------------------------------------------------------------------- */
+
+enum { PATIENCE_MS = 1000 };
+
+/* Ends the recording while a thread of the loader hangs, which `release` then lets go. */
+static struct recording *finish_hung(struct stage *stage, void (*release)(bool hold)) {
+    uint64_t size;
+    const char *damage;
+    struct recording *recording = NULL;
+    bool is_good = pipeline_round(stage->pipeline, UINT64_MAX) == 0 && pipeline_drain(stage->pipeline) == 0 &&
+                   pipeline_symbolise(stage->pipeline, NULL, NULL) == 0;
+    is_good = !pipeline_free(stage->pipeline) && is_good;
+    release(false);
+    while (!pipeline_free(stage->pipeline))
+        usleep(1000);
+    return recording_close(stage->writer, &size) == 0 && is_good && recording_open(stage->path, &recording, &damage) == 0 ? recording
+                                                                                                                          : NULL;
+}
+
+TEST(a_file_that_is_read_for_ever_costs_its_rows_alone) {
+    struct stage stage;
+    CHECK(stage_begin(&stage, (struct pipeline_options){.patience_ms = PATIENCE_MS}));
+    fake_hold_builds(true);
+    begin_app(&stage.script);
+    script_add(&stage.script, sample_event(10, 10, 10, 0x401100, whole, 3));
+    struct recording *r = finish_hung(&stage, fake_hold_builds);
+    CHECK(r != NULL);
+    CHECK_EQ(r->sample_count, 1);
+    CHECK_STR(at(r, 10), "app|no unwind rule;/app+100");
+    CHECK_EQ(recording_counter(r, "files that did not answer"), 1);
+    CHECK(strstr(recording_fact(r, "did not answer"), "/app") != NULL);
+    CHECK_EQ(r->symbols.count, 0);
+    stage_end(&stage, r);
+}
+
+TEST(a_file_that_does_not_answer_at_the_end_costs_its_names_alone) {
+    struct stage stage;
+    CHECK(stage_begin(&stage, (struct pipeline_options){.patience_ms = PATIENCE_MS}));
+    fake_hold_names(true);
+    begin_app(&stage.script);
+    script_add(&stage.script, sample_event(10, 10, 10, 0x401000 + FAKE_HELD_NAME, NULL, 0));
+    script_add(&stage.script, sample_event(11, 10, 10, 0x7f0100, NULL, 0)); /* in /lib */
+    struct recording *r = finish_hung(&stage, fake_hold_names);
+    CHECK(r != NULL);
+    CHECK_EQ(r->sample_count, 2);
+    CHECK_EQ(recording_counter(r, "files that did not answer"), 1);
+    CHECK_EQ(recording_counter(r, "modules not opened"), 0);
+    CHECK_EQ(r->symbols.count, 1);
+    CHECK_EQ(r->symbols.items[0].module, 1);
+    stage_end(&stage, r);
+}
+
+static bool stop_after_one(void *context, size_t done, size_t total) {
+    (void)total;
+    bool *is_stopped = context;
+    if (done == 1) { /* the next one waits */
+        *is_stopped = true;
+        fake_hold_names(false);
+    }
+    return !*is_stopped;
+}
+
+TEST(names_found_before_an_interrupt_are_kept) {
+    struct stage stage;
+    CHECK(stage_begin(&stage, (struct pipeline_options){0}));
+    fake_hold_names(true);
+    begin_app(&stage.script);
+    for (uint64_t i = 0; i < 3; i++)
+        script_add(&stage.script, sample_event(10 + i, 10, 10, 0x401000 + FAKE_HELD_NAME - 1 + i, NULL, 0));
+    uint64_t size;
+    const char *damage;
+    struct recording *r;
+    bool is_stopped = false;
+    CHECK_EQ(pipeline_round(stage.pipeline, UINT64_MAX), 0);
+    CHECK_EQ(pipeline_drain(stage.pipeline), 0);
+    CHECK_EQ(pipeline_symbolise(stage.pipeline, stop_after_one, &is_stopped), -ECANCELED);
+    CHECK(is_stopped);
+    CHECK(pipeline_free(stage.pipeline));
+    CHECK_EQ(recording_close(stage.writer, &size), 0);
+    CHECK_EQ(recording_open(stage.path, &r, &damage), 0);
+    CHECK(r->symbols.count >= 1);
+    CHECK_EQ(recording_counter(r, "files that did not answer"), 0);
     stage_end(&stage, r);
 }
 
