@@ -12,6 +12,7 @@ from scopetable import chi2, comparisons, scope, scopes
 SHARE = re.compile(r"its thread was on a CPU (\d+) % of the time")
 PERF, SIGNAL = ("--engine", "perf"), ("--engine", "signal")
 SMALL = ("--stack-size", "4096")  # a ring holds all samples of a program that keeps the recorder from running
+FAST, SHORT = ("-F", "2411"), (3, 40)  # two fifths of the work of bench/bench-calibration, sampled so much faster
 TRIES = 5
 
 
@@ -83,7 +84,7 @@ def _(run):
 
 def run_many(run, mode, argument, milliseconds):
     """name -> (median in ns, samples), of scopes many-0 .. many-9"""
-    rows, text = compare(run, run.program("scopes"), mode, milliseconds, argument, options=("-F", "2411"))
+    rows, text = compare(run, run.program("scopes"), mode, milliseconds, argument, options=FAST)
     table = run.report("--scopes")
     seen = {name: (scope(table, name).p50, row.samples) for name, row in rows.items() if name.startswith("many-")}
     check(len(seen) == 10, text)  # no verdicts: a program that does the same over and over has no independent phases
@@ -99,7 +100,7 @@ def odds(rows, name):
 def _(run):
     """The bounds: of sampled shares six standard deviations, each of Poisson's (those of cprof are less), and samples enough for them to be
     less than the factor looked for; of exact figures the error of two percentiles."""
-    for milliseconds in (1500, 5000):  # of elapsed time: a busy machine gives less of its own
+    for milliseconds in (2000, 5000):  # of elapsed time: a busy machine gives less of its own
         normal, slowed = run_many(run, "many", 10, milliseconds), run_many(run, "slow", 3, milliseconds)
         counts = (*odds(normal, "many-2"), *odds(slowed, "many-2"))
         if min(counts) >= 60:
@@ -129,7 +130,7 @@ def add_calibration(name, options, threads, runs, **who):
             need_perf(run)
         total = count = alarms = 0
         for seed in range(runs + 4):
-            rows, text = compare(run, run.program("scopes-calibrated"), seed + 1, threads, 8, options=(*options, *SMALL))
+            rows, text = compare(run, run.program("scopes-calibrated"), seed + 1, threads, *SHORT, options=(*options, *SMALL, *FAST))
             unsure = [SHARE.search(row.verdict) for row in rows.values() if row.verdict.startswith("cannot tell: when it waited")]
             if unsure:  # the signal engine on a busy machine
                 check(all(share and int(share[1]) <= 99 for share in unsure), text)
@@ -158,7 +159,7 @@ add_calibration("signal, one thread", SIGNAL, 1, 3, root=True)
 def _(run):
     if len(os.sched_getaffinity(0)) >= 8:
         raise Skip("eight threads need not take turns here")
-    rows, text = compare(run, run.program("scopes-calibrated"), 1, 8, 8, options=SIGNAL)
+    rows, text = compare(run, run.program("scopes-calibrated"), 1, 8, *SHORT, options=(*SIGNAL, *FAST))
     for row in rows.values():
         check(row.verdict.startswith("cannot tell: when it waited"), text)
 

@@ -4,7 +4,8 @@
  * one within itself, in random order with random pauses between. What samples are to be found of them, and how these are to stray, is
  * known.
  *
- *     scopes-calibrated SEED THREADS LONG      the work in all is the same for any number of threads; LONG instances of 50 ms
+ *     scopes-calibrated SEED THREADS LONG [PERCENT]   the work in all is the same for any number of threads; LONG instances of 50 ms, and
+ *                                                     so many per cent of all others
  *
  * One thread alone runs before all others of the machine where the system lets it: a sampler of elapsed time can be judged only there.
  */
@@ -136,6 +137,9 @@ int main(int argc, char **argv) {
     pthread_t ids[THREADS_MAX];
     seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
     thread_count = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 1;
+    unsigned percent = argc > 4 ? (unsigned)strtoul(argv[4], NULL, 10) : 100;
+    for (unsigned i = 0; i < SITES; i++)
+        kinds[i].count = kinds[i].count * percent / 100;
     kinds[LONG].count = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 8;
     if (thread_count < 1 || thread_count > THREADS_MAX)
         return 2;
