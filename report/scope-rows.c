@@ -8,7 +8,7 @@
 
 #include "base/map.h"
 
-enum { OVERHEAD_NS = 23 }; /* of begin and end, where the recorder did not measure it: bench/results-scope.md */
+enum { OVERHEAD_NS = 20 }; /* of begin and end, where the recorder did not measure it: bench/results-scope.md */
 
 struct builder {
     const struct recording *recording;

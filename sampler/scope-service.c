@@ -233,7 +233,7 @@ void scope_service_tick(struct scope_service *service, struct pipeline *pipeline
 /* What one begin and end take here: two readings of the clock, and what bench/bench-scope finds above these. An interrupted slice is not
  * the least. */
 static double measure_overhead(const struct scope_service *service) {
-    enum { SLICES = 16, EACH = 64, BOOKKEEPING_NS = 4 };
+    enum { SLICES = 16, EACH = 64, BOOKKEEPING_NS = 3 };
     uint64_t least = UINT64_MAX;
     for (int slice = 0; slice < SLICES; slice++) {
         uint64_t from = clock_now(), sum = 0;
