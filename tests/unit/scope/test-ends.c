@@ -124,7 +124,8 @@ TEST(each_of_many_threads_counts_for_itself) {
     recorder_close(&recorder);
 }
 
-static void *leave_by_exit(void *argument) {
+/* AddressSanitizer does not learn that a cancelled thread has left its frames, and finds its own end writing in them. */
+__attribute__((no_sanitize_address)) static void *leave_by_exit(void *argument) {
     CPROF_SITE(site, CPROF_KIND_SCOPE, "left open");
     struct cprof_scope scope;
     cprof_scope_begin(&scope, &site);
