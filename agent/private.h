@@ -7,7 +7,7 @@
  *     threads.c  who is sampled: the table of threads, those found late      maps.c     the list of executable mappings
  *     ring.c     records into the thread's ring                              action.c   whose the signal is
  *     cells.h    at which moments, and what a sample weighs                  exec.c     exec, interposed
- *     next.h     what interposed functions go on with
+ *     next.h     what interposed functions go on with                        sleeps.c   sleeps, interposed
  *
  * action.c, maps.c, ring.c, sample.c, threads.c and timers.c run in the signal handler: they call nothing of libc but clock_gettime
  * (tests/lint/handler.py).
@@ -60,8 +60,11 @@ struct agent_thread {
     uint64_t seen;                 /* CLOCK_MONOTONIC: when its last signal was handled */
     _Atomic uint64_t expected;     /* CLOCK_MONOTONIC: when its main timer expires; 0: another is to wake it */
     struct cells cells;
-    uint64_t started;    /* CLOCK_MONOTONIC_RAW: when its timers were first armed; 0: it had used some time by then */
-    uint64_t turn_began; /* CLOCK_MONOTONIC_RAW: when it got its timer */
+    uint64_t sleeps_below; /* the frame that called one of sleeps.c; 0: none */
+    bool interrupted;      /* its last signal interrupted the call made there, and nothing else did */
+    bool is_put_off;       /* its main timer is not armed: it sleeps, or its CPU timer is to wake it */
+    uint64_t started;      /* CLOCK_MONOTONIC_RAW: when its timers were first armed; 0: it had used some time by then */
+    uint64_t turn_began;   /* CLOCK_MONOTONIC_RAW: when it got its timer */
     uint64_t random;
 };
 
@@ -84,6 +87,9 @@ extern struct agent_thread agent_threads[AGENT_RINGS];
 
 /* The calling thread's, or NULL; from hooks. A child of vfork and a thread made by clone may have the thread pointer of another. */
 struct agent_thread *agent_threads_self(void);
+
+/* The same without asking the kernel: it may be another's. */
+struct agent_thread *agent_threads_hint(void);
 
 /* So many places of the table were ever used. */
 uint32_t agent_threads_used(void);
@@ -116,9 +122,12 @@ void agent_timers_start(struct agent_thread *self, uint64_t now);
 void agent_timers_stop(struct agent_thread *self);
 void agent_timers_restart(struct agent_thread *self, uint64_t now);
 
-/* At the end of the handler: the next signal. `clock` is CLOCK_MONOTONIC's `now`. `is_idle`: the thread has used next to nothing and
- * sleeps. */
+/* At the end of the handler: the next signal. `clock` is CLOCK_MONOTONIC's `now`. `is_idle`: the thread sleeps, and has used next to
+ * nothing or will say when it wakes. */
 void agent_timers_next(struct agent_thread *self, uint64_t now, uint64_t clock, bool is_idle);
+
+/* A thread that is put off has woken; signals are blocked. */
+void agent_timers_wake(struct agent_thread *self);
 
 /* In fork's child. */
 void agent_timers_after_fork(void);
@@ -161,8 +170,10 @@ void agent_restore_signals(uint64_t mask);
 /* The beginning of a thread made with this size of stack, from itself; its end is seen by a pthread key. Nothing is allocated. */
 void agent_thread_begin(uint32_t parent_tid, uint64_t stack_size);
 
-/* ---- hooks.c, exec.c ------------------------------------------------------------------------------------------------------------- */
+/* ---- hooks.c, exec.c, sleeps.c
+ * ------------------------------------------------------------------------------------------------------------- */
 
 /* Look up what the interposed functions go on with. */
 void agent_hooks_init(void);
 void agent_exec_init(void);
+void agent_sleeps_init(void);

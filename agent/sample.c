@@ -34,15 +34,35 @@ struct agent_process agent_process;
 static const uint8_t context_register[AGENT_REGISTERS] = {REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP, REG_R8,
                                                           REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP};
 
+/* Whether the signal found it where a system call is to return EINTR. */
+static bool was_interrupted(const greg_t *registers) {
+    const uint8_t *code = (const uint8_t *)(uintptr_t)registers[REG_RIP];
+    return registers[REG_RAX] == -ERROR_INTERRUPTED && ((uintptr_t)code & PAGE_MASK_LOW) >= 2 &&
+           (code[-2] | code[-1] << 8) == SYSCALL_INSTRUCTION;
+}
+
 /* Whether the signal found it asleep in a system call: the call is to be restarted, or was interrupted. */
 static bool was_asleep(const greg_t *registers) {
     uint64_t pc = (uint64_t)registers[REG_RIP];
     const uint8_t *code = (const uint8_t *)(uintptr_t)pc;
     if ((uint64_t)registers[REG_RAX] < SYSTEM_CALL_MAX && (pc & PAGE_MASK_LOW) != PAGE_MASK_LOW && pc > PAGE_MASK_LOW)
         return (code[0] | code[1] << 8) == SYSCALL_INSTRUCTION;
-    if (registers[REG_RAX] == -ERROR_INTERRUPTED && (pc & PAGE_MASK_LOW) >= 2)
-        return (code[-2] | code[-1] << 8) == SYSCALL_INSTRUCTION;
-    return false;
+    return was_interrupted(registers);
+}
+
+/* Whether in the very call that sleeps.c has made: not in a handler on top of it. */
+static bool was_in_nap(const struct agent_thread *self, const greg_t *registers) {
+    enum { FRAMES_OF_LIBC = 512 }; /* less than a signal's frame */
+    uint64_t sp = (uint64_t)registers[REG_RSP];
+    return sp < self->sleeps_below && self->sleeps_below - sp < FRAMES_OF_LIBC && was_interrupted(registers);
+}
+
+/* Whether another signal waits that the thread would take: the call is then interrupted by that. */
+static bool is_other_pending(const ucontext_t *context) {
+    uint64_t pending = 0, blocked;
+    system_copy(&blocked, &context->uc_sigmask, sizeof blocked); /* the kernel's is of 64 signals */
+    system_call(SYS_rt_sigpending, (long)&pending, sizeof pending, 0, 0, 0, 0);
+    return pending & ~blocked & ~(UINT64_C(1) << (agent_process.signal - 1));
 }
 
 /* As copy_carefully, where process_vm_readv is denied: the kernel says of each page whether it can read a signal mask there. The page
@@ -130,9 +150,13 @@ static bool was_waiting(const struct agent_thread *self, uint64_t clock, uint64_
  * the end: if our own work counted, a signal that costs more than the limit, on a machine with more threads than it can serve, would call
  * for the next one without end. */
 static void take_sample(struct agent_thread *self, const greg_t *registers, uint64_t now, uint64_t overrun) {
-    uint64_t clock = clock_read(CLOCK_MONOTONIC), cpu = agent_thread_cpu(), idle = agent_process.period / IDLE_SHARE;
+    uint64_t clock = clock_read(CLOCK_MONOTONIC);
+    if (clock < atomic_load_explicit(&self->expected, memory_order_relaxed)) /* of the CPU timer: it is awake and knows */
+        return;
+    uint64_t cpu = agent_thread_cpu(), idle = agent_process.period / IDLE_SHARE;
     bool is_at_ticks = agent_process.clock == AGENT_CLOCK_CPU, is_asleep = !is_at_ticks && was_asleep(registers),
-         is_idle = is_asleep && cpu - atomic_load_explicit(&self->cpu_seen, memory_order_relaxed) < (idle > IDLE_NS ? idle : IDLE_NS);
+         is_idle = is_asleep && (was_in_nap(self, registers) ||
+                                 cpu - atomic_load_explicit(&self->cpu_seen, memory_order_relaxed) < (idle > IDLE_NS ? idle : IDLE_NS));
     bool has_waited = !is_asleep && was_waiting(self, clock, cpu);
     if (has_waited) {
         atomic_fetch_add_explicit(&agent_process.shared->late, 1, memory_order_relaxed);
@@ -164,6 +188,7 @@ void agent_on_signal(int signal, siginfo_t *info, void *context) {
     const greg_t *registers = ((const ucontext_t *)context)->uc_mcontext.gregs;
     if (!is_of_caller(self, registers))
         return;
+    self->interrupted = was_in_nap(self, registers) && !is_other_pending(context);
     uint64_t now = clock_now();
     if (is_over(now)) {
         agent_timers_stop(self);

@@ -264,6 +264,7 @@ __attribute__((constructor)) static void program_begin(int argument_count, char 
         agent_action_install(shared->signal)) {
         agent_hooks_init();
         agent_exec_init();
+        agent_sleeps_init();
         begin_program(shared, rings, arguments);
     }
     errno = error;

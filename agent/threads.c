@@ -57,13 +57,17 @@ static uint32_t tid_of(const struct agent_thread *thread) {
     return atomic_load_explicit(&thread->tid, memory_order_relaxed);
 }
 
+struct agent_thread *agent_threads_hint(void) {
+    return agent_self && agent_self->ring ? agent_self : NULL;
+}
+
 uint32_t agent_threads_used(void) {
     return atomic_load_explicit(&used, memory_order_relaxed);
 }
 
 struct agent_thread *agent_threads_self(void) {
-    struct agent_thread *self = agent_self;
-    return self && self->ring && tid_of(self) == own_tid() ? self : NULL;
+    struct agent_thread *self = agent_threads_hint();
+    return self && tid_of(self) == own_tid() ? self : NULL;
 }
 
 struct agent_thread *agent_threads_of(const siginfo_t *info) {

@@ -5,8 +5,10 @@
  * Time is cut into cells of one period; in each cell the thread's one-shot timer (CLOCK_MONOTONIC: high resolution where CPU-time timers
  * have the tick's) fires at a moment drawn uniformly (cells.h), so that nothing periodic in the program can keep step with it.
  *
- * A thread that sleeps and has used next to nothing since its last signal does not get the timer again: one on its CPU clock wakes the
- * chain when it runs, so that a sleeping thread takes one signal a sleep.
+ * A thread that sleeps does not get the timer again, so that it takes one signal a sleep. In the calls of sleeps.c its waking is seen, and
+ * it is in its cells again at once. In others one on its CPU clock wakes the chain when it runs; that is looked at once a tick, so this is
+ * for threads that have used next to nothing since their last signal. (The same timer is behind the others, in case they are left by a
+ * jump; it finds the main timer armed, and does nothing.)
  *
  * Where monotonic timers are no better than the tick (AGENT_CLOCK_CPU) a periodic timer on the thread's CPU clock takes their place: the
  * kernel looks at it once a tick, sends one signal, and tells how many periods went by unsignalled (si_overrun). It starts at a random
@@ -108,6 +110,7 @@ static uint64_t draw(struct agent_thread *thread) {
 static void arm_monotonic(struct agent_thread *thread, uint64_t now, uint64_t later) {
     uint64_t period = agent_process.period, at = cells_next(&thread->cells, now, period, draw(thread), draw(thread)) + later * period;
     atomic_store_explicit(&thread->expected, at, memory_order_relaxed); /* before the signal, which reads it */
+    thread->is_put_off = later > 0;
     timer_arm(thread->main_timer, TIMER_ABSTIME, at, 0);
 }
 
@@ -237,10 +240,20 @@ void agent_timers_next(struct agent_thread *self, uint64_t now, uint64_t clock, 
         return;
     if (is_idle && has_cpu_timer(self)) {
         atomic_store_explicit(&self->expected, 0, memory_order_relaxed);
+        self->is_put_off = true;
         timer_arm(self->cpu_timer, 0, IDLE_NS, 0);
     } else {
         arm_monotonic(self, clock, is_idle ? TURN_SLEEP_CELLS : 0);
     }
+}
+
+/* It is known to have slept until now: that does not make a signal late. */
+void agent_timers_wake(struct agent_thread *self) {
+    if (!self->is_put_off || atomic_load_explicit(&self->timer_state, memory_order_relaxed) != HAS)
+        return;
+    self->seen = clock_read(CLOCK_MONOTONIC);
+    atomic_store_explicit(&self->cpu_seen, agent_thread_cpu(), memory_order_relaxed);
+    arm_monotonic(self, self->seen, 0);
 }
 
 void agent_timers_after_fork(void) {
