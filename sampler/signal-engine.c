@@ -130,13 +130,11 @@ static void remark_unseen(struct signal_engine *engine, uint64_t unarmed, uint64
 
 static void signal_settle(struct engine *base, struct engine_totals *ret) {
     struct signal_engine *engine = of(base);
-    const struct agent_shared *shared = engine->memory;
+    const struct signal_figures *figures = &engine->source.figures;
     const struct engine_count counts[] = {
-        {"threads not sampled", atomic_load_explicit(&shared->unarmed, memory_order_relaxed)},
-        {"threads sampled in turn", atomic_load_explicit(&shared->in_turn, memory_order_relaxed)},
-        {"threads found late", atomic_load_explicit(&shared->adopted, memory_order_relaxed)},
-        {"signal taken back", atomic_load_explicit(&shared->reinstalled, memory_order_relaxed)},
-        {"signals while waiting for a CPU", atomic_load_explicit(&shared->late, memory_order_relaxed)},
+        {"threads not sampled", figures->unarmed.told},          {"threads sampled in turn", figures->in_turn.told},
+        {"threads found late", figures->adopted.told},           {"signal taken back", figures->reinstalled.told},
+        {"signals while waiting for a CPU", figures->late.told},
     };
     static_assert(ARRAY_SIZE(counts) <= ENGINE_COUNTS_MAX, "there is room");
     memcpy(ret->counts, counts, sizeof counts);

@@ -175,7 +175,10 @@ static void order_first(struct signal_source *source) {
 static void source_refresh(struct raw_source *base) {
     struct signal_source *source = of(base);
     struct agent_shared *shared = shared_of(source);
+    uint64_t before = MAX(source->now, source->start);
     source->now = clock_now();
+    if (!signal_figures_refresh(&source->figures, shared, source->now - before))
+        put_loss(source, RAW_LOSS_MALFORMED, 1, source->now);
     atomic_store_explicit(&shared->heartbeat, source->now, memory_order_relaxed);
     if (source->now - source->reaped > REAP_NS) {
         source->reaped = source->now;
@@ -227,6 +230,14 @@ static void hear(struct signal_source *source, const struct raw_event *event) {
     }
 }
 
+/* Whether a thread can have used what is said of it. Generously: the clocks are not the same, and first samples weigh more. */
+static bool is_possible(const struct signal_source *source, const struct raw_event *event) {
+    enum { SLACK_NS = 1000000000 };
+    uint64_t most = 2 * (source->now - source->start) + SLACK_NS;
+    return event->type == RAW_SAMPLE ? event->sample.weight <= most
+                                     : event->type != RAW_TASK || event->task.change != RAW_TASK_CPU || event->task.cpu_time <= most;
+}
+
 static void take_record(struct signal_source *source, struct signal_ring *ring) {
     struct agent_record record;
     uint64_t room = MIN(AGENT_RING_BYTES - ring->at % AGENT_RING_BYTES, ring->head - ring->at);
@@ -237,7 +248,7 @@ static void take_record(struct signal_source *source, struct signal_ring *ring) 
     struct signal_exec exec = {0};
     size_t count = record.size > room ? 0 : signal_record_decode(source->copy, size, source->event, &source->processes, events, &exec);
     ring->has_record = false;
-    if (!count) {
+    if (!count || !is_possible(source, &events[0])) { /* what was used comes first */
         put_loss(source, RAW_LOSS_MALFORMED, 1, ring->time);
         ring->at =
             record.size > room || record.size < AGENT_RECORD_ALIGN || record.size % AGENT_RECORD_ALIGN ? ring->head : ring->at + size;

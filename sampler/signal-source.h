@@ -12,6 +12,7 @@
 #include "base/vec.h"
 #include "pipeline/raw.h"
 #include "sampler/blocking-threads.h"
+#include "sampler/signal-figures.h"
 
 struct signal_ring {
     struct agent_ring *shared;
@@ -37,6 +38,7 @@ struct signal_source {
     uint64_t period;     /* as the recorder set it, before anybody could scribble on it; 0: not known */
     uint32_t asked;      /* of the rings, whose thread was asked last whether it blocks the signal */
     struct blocking_threads blocking;
+    struct signal_figures figures;
     struct signal_ring *rings;
     uint32_t used;                 /* rings looked at */
     uint32_t *heap, heap_count;    /* those that have a record, by its time */

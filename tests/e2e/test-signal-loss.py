@@ -125,6 +125,7 @@ def add_scribble(what, counted):
         print("#", " ".join(err.split("\n")))
         check(number(r"(\d+) malformed records", err) > 0 or not counted, err)
         check(number(r"(\d+) samples lost", err) < 100000, err)
+        check(number(r"(\d+) threads were not sampled", err) < 100000000, err)
         coverage = re.search(r"^# coverage: +([\d.]+) %", report, re.M)
         check(counted or "# samples: 0;" in report or (coverage and float(coverage[1]) < 90), f"nothing says that samples are missing: {report[:1500]}")
 

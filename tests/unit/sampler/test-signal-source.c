@@ -303,6 +303,25 @@ TEST(losses_that_nobody_had_the_time_for) {
     ring_tear_down();
 }
 
+TEST(figures_that_nobody_had_the_time_for) {
+    static struct agent_shared shared;
+    struct signal_figures figures = {0};
+    atomic_store(&shared.unarmed, 5000);
+    atomic_store(&shared.late, 7);
+    CHECK(signal_figures_refresh(&figures, &shared, 1000000));
+    atomic_store(&shared.unarmed, 4990); /* ten have got rings */
+    CHECK(signal_figures_refresh(&figures, &shared, 0));
+    CHECK_EQ(figures.unarmed.told, 4990);
+    atomic_store(&shared.unarmed, 3423049147u);
+    atomic_store(&shared.late, 8);
+    CHECK(!signal_figures_refresh(&figures, &shared, 1000000));
+    CHECK_EQ(figures.unarmed.told, 4990);
+    CHECK_EQ(figures.late.told, 8);
+    atomic_store(&shared.unarmed, 3423049148u);
+    CHECK(signal_figures_refresh(&figures, &shared, 0));
+    CHECK_EQ(figures.unarmed.told, 4991);
+}
+
 TEST(contents_that_make_no_sense) {
     ring_set_up(PERIOD_NS);
     CHECK(take_ring());
