@@ -48,7 +48,7 @@ static struct blocking_thread *find(struct blocking_threads *blocking, uint32_t 
     return NULL;
 }
 
-void blocking_threads_look(struct blocking_threads *blocking, uint32_t pid, uint32_t tid) {
+void blocking_threads_look(struct blocking_threads *blocking, uint32_t pid, uint32_t tid, uint64_t written) {
     struct state state;
     struct blocking_thread *thread = find(blocking, pid, tid);
     uint64_t ours = UINT64_C(1) << (blocking->signal - 1);
@@ -60,13 +60,14 @@ void blocking_threads_look(struct blocking_threads *blocking, uint32_t pid, uint
     if (!thread && (blocking->threads.count >= THREADS_MAX || !(thread = vec_push(&blocking->threads))))
         return;
     uint64_t cpu = read_cpu(pid, tid);
-    if (thread->was_blocking && cpu > thread->cpu)
+    if (thread->was_blocking && thread->written == written && cpu > thread->cpu)
         thread->unseen += cpu - thread->cpu;
     thread->pid = pid;
     thread->tid = tid;
     memcpy(thread->name, state.name, sizeof thread->name);
     thread->was_blocking = true;
     thread->cpu = cpu;
+    thread->written = written;
 }
 
 void blocking_threads_free(struct blocking_threads *blocking) {

@@ -19,7 +19,8 @@ enum {
     LATE_UNKNOWN_NS = 50000,
 };
 
-#define OUT_OF_REACH "programs that are static, setuid or drop the environment; threads beyond 16,384 at once"
+#define OUT_OF_REACH \
+    "programs that are static, setuid or drop the environment; threads beyond 16,384 at once; the kernel's work at the end of a process"
 
 static uint64_t resolution(clockid_t clock) {
     struct timespec step;

@@ -12,7 +12,7 @@ struct signal_clock {
     bool is_at_ticks;
     uint32_t usually_late; /* agent.h */
     char source[96];       /* for the event table */
-    char blind[192];       /* likewise */
+    char blind[256];       /* likewise */
     const char *remark;    /* one line for people; NULL: nothing */
 };
 

@@ -107,7 +107,7 @@ static void look_who_blocks(struct signal_source *source) {
         const struct signal_ring *ring = &source->rings[source->asked++ % source->used];
         if (ring->owner && !(ring->owner & AGENT_OWNER_ENDED) && !ring->is_abandoned)
             blocking_threads_look(&source->blocking, agent_owner_pid(ring->owner),
-                                  atomic_load_explicit(&ring->shared->tid, memory_order_relaxed));
+                                  atomic_load_explicit(&ring->shared->tid, memory_order_relaxed), ring->head);
     }
 }
 

@@ -14,9 +14,11 @@ static void burn(uint64_t ns) {
         ;
 }
 
+static uint64_t written;
+
 /* This thread, asked about itself. */
 static void look(struct blocking_threads *blocking) {
-    blocking_threads_look(blocking, (uint32_t)getpid(), (uint32_t)gettid());
+    blocking_threads_look(blocking, (uint32_t)getpid(), (uint32_t)gettid(), written);
 }
 
 TEST(only_what_runs_with_the_signal_blocked_and_pending_is_unseen) {
@@ -42,6 +44,11 @@ TEST(only_what_runs_with_the_signal_blocked_and_pending_is_unseen) {
     CHECK(blocking_threads_put(&blocking, text, sizeof text));
     CHECK(strstr(text, "test-sampler-bl (0.0"));
     CHECK(blocking.threads.items[0].unseen >= 40000000);
+    uint64_t so_far = blocking.threads.items[0].unseen;
+    written += 16; /* it was not blocked all the time */
+    burn(40000000);
+    look(&blocking);
+    CHECK(blocking.threads.items[0].unseen == so_far);
     int got;
     CHECK(sigwait(&set, &got) == 0 && got == SIGUSR1);
     uint64_t before = blocking.threads.items[0].unseen;
@@ -71,7 +78,7 @@ TEST(those_with_most_come_first_and_the_rest_is_counted) {
 
 TEST(a_thread_that_is_gone_tells_nothing) {
     struct blocking_threads blocking = {.signal = SIGUSR1};
-    blocking_threads_look(&blocking, UINT32_MAX, UINT32_MAX);
+    blocking_threads_look(&blocking, UINT32_MAX, UINT32_MAX, 0);
     CHECK(!blocking.threads.count);
 }
 
