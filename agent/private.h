@@ -170,8 +170,7 @@ void agent_restore_signals(uint64_t mask);
 /* The beginning of a thread made with this size of stack, from itself; its end is seen by a pthread key. Nothing is allocated. */
 void agent_thread_begin(uint32_t parent_tid, uint64_t stack_size);
 
-/* ---- hooks.c, exec.c, sleeps.c
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- interposed functions ------------------------------------------------------------------------------------------------------- */
 
 /* Look up what the interposed functions go on with. */
 void agent_hooks_init(void);

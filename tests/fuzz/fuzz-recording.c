@@ -5,12 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "recording/file.h"
 #include "recording/recording.h"
-#include "tests/fuzz/recording-sums.h"
+#include "tests/fuzz/fuzzed-recording.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -76,21 +74,9 @@ static void check_samples(const struct recording *r) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    uint8_t *copy = malloc(size + 1);
-    int fd = memfd_create("recording", MFD_CLOEXEC);
-    MUST(copy && fd >= 0);
-    if (size)
-        memcpy(copy, data, size);
-    recording_sums_set(copy, size);
-    MUST(file_write(fd, copy, size) == 0);
-    free(copy);
-
-    char path[32];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     struct recording *r;
     const char *newer = NULL;
-    int error = recording_open(path, &r, &newer);
-    close(fd);
+    int error = fuzzed_recording_open(data, size, &r, &newer);
     MUST((error == -EPROTO) == (newer != NULL));
     if (error)
         return 0;

@@ -7,11 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "report/view.h"
-#include "tests/fuzz/recording-sums.h"
+#include "tests/fuzz/fuzzed-recording.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -22,21 +20,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     } while (0)
 
 static struct recording *open_recording(const uint8_t *data, size_t size) {
-    uint8_t *copy = malloc(size + 1);
-    int fd = memfd_create("recording", MFD_CLOEXEC);
-    MUST(copy && fd >= 0);
-    if (size)
-        memcpy(copy, data, size);
-    recording_sums_set(copy, size);
-    MUST(file_write(fd, copy, size) == 0);
-    free(copy);
-    char path[32];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     struct recording *r = NULL;
     const char *newer;
-    int error = recording_open(path, &r, &newer);
-    close(fd);
-    return error < 0 ? NULL : r;
+    return fuzzed_recording_open(data, size, &r, &newer) < 0 ? NULL : r;
 }
 
 static void check_folded(const struct buffer *out, const struct report_options *options, const struct recording *r) {

@@ -17,12 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
-#include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/frame.h"
+#include "tests/oracle/stopped.h"
 
 enum { FRAMES_MAX = 4096, STACK_BYTES = 16 * 1024, SHOWN_MAX = 5, TRIES_MAX = 4, SETTLE_NS = 50000000 };
 
@@ -37,21 +37,6 @@ struct oracle {
 };
 
 static uint8_t stack_bytes[STACK_BYTES];
-
-static struct unwind_sample take_sample(pid_t pid) {
-    struct user_regs_struct r;
-    struct unwind_sample sample = {.stack = stack_bytes};
-    ptrace(PTRACE_GETREGS, pid, NULL, &r);
-    const uint64_t values[UNWIND_REGISTERS] = {r.rax, r.rdx, r.rcx, r.rbx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8,
-                                               r.r9,  r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rip};
-    memcpy(sample.registers.value, values, sizeof values);
-    sample.registers.valid = (1u << UNWIND_REGISTERS) - 1;
-    struct iovec local = {stack_bytes, sizeof stack_bytes}, remote = {(void *)(uintptr_t)r.rsp, sizeof stack_bytes};
-    ssize_t got = process_vm_readv(pid, &local, 1, &remote, 1, 0);
-    sample.stack_base = r.rsp;
-    sample.stack_length = got > 0 ? (uint64_t)got & ~(uint64_t)7 : 0;
-    return sample;
-}
 
 /* ---- libdwfl --------------------------------------------------------------------------------------------------------------------- */
 
@@ -101,7 +86,7 @@ static void show(struct oracle *o, const struct unwind_stack *stack) {
  */
 static void compare(struct oracle *o, pid_t pid) {
     struct unwind_stack stack;
-    struct unwind_sample sample = take_sample(pid);
+    struct unwind_sample sample = stopped_sample(pid, stack_bytes, sizeof stack_bytes);
     struct unwind_place place;
     o->count = 0;
     (void)dwfl_getthread_frames(o->dwfl, pid, take_frame, o);

@@ -15,13 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
-#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/frame.h"
 #include "tests/live.h"
 #include "tests/oracle/step-targets.h"
+#include "tests/oracle/stopped.h"
 #include "unwind/module.h"
 
 enum { STEPS_MAX = 200000, FRAMES_MAX = 128, STACK_BYTES = 16 * 1024, SHOWN_MAX = 20 };
@@ -46,21 +46,6 @@ static void child_main(void) {
     raise(SIGSTOP);
     step_targets_run();
     _exit(0);
-}
-
-static struct unwind_sample take_sample(pid_t pid) {
-    struct user_regs_struct r;
-    struct unwind_sample sample = {.stack = stack_bytes};
-    ptrace(PTRACE_GETREGS, pid, NULL, &r);
-    const uint64_t values[UNWIND_REGISTERS] = {r.rax, r.rdx, r.rcx, r.rbx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8,
-                                               r.r9,  r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rip};
-    memcpy(sample.registers.value, values, sizeof values);
-    sample.registers.valid = (1u << UNWIND_REGISTERS) - 1;
-    struct iovec local = {stack_bytes, sizeof stack_bytes}, remote = {(void *)(uintptr_t)r.rsp, sizeof stack_bytes};
-    ssize_t got = process_vm_readv(pid, &local, 1, &remote, 1, 0);
-    sample.stack_base = r.rsp;
-    sample.stack_length = got > 0 ? (uint64_t)got : 0;
-    return sample;
 }
 
 static size_t ask_libunwind(struct oracle *o, uint64_t pcs[FRAMES_MAX]) {
@@ -120,7 +105,7 @@ static void keep_jump(struct oracle *o, const struct unwind_stack *stack) {
 static void compare(struct oracle *o, pid_t pid) {
     uint64_t pcs[FRAMES_MAX];
     struct unwind_stack stack;
-    struct unwind_sample sample = take_sample(pid);
+    struct unwind_sample sample = stopped_sample(pid, stack_bytes, sizeof stack_bytes);
     size_t count = ask_libunwind(o, pcs);
     o->steps++;
     if (unwinder_walk(o->unwinder, &sample, &o->live.space, &o->history, &stack) < 0 || stack.end != STACK_COMPLETE) {
